@@ -1,0 +1,102 @@
+/** One in-memory form for every importer, the trainer and the quantizer. Layouts are TFLite's: activations NHWC,
+ * CONV_2D filters OHWI, DEPTHWISE_CONV_2D filters 1HWC, FULLY_CONNECTED filters [out, in]. */
+
+export type DType = "float32" | "int8" | "uint8" | "int4" | "int16" | "int32" | "int64";
+export type TensorData = Float32Array | Int8Array | Uint8Array | Int16Array | Int32Array | BigInt64Array;
+
+/** real = scale * (q - zeroPoint). One entry for the whole tensor, or one per index of `axis`. */
+export interface Quantization {
+  scale: Float32Array;
+  zeroPoint: Int32Array;
+  axis?: number;
+}
+
+export interface Tensor {
+  name: string;
+  /** Dimension 0 of an activation is the batch and stands for any number of images. */
+  shape: number[];
+  dtype: DType;
+  quantization?: Quantization;
+  /** Present in constants. int4: two values a byte, even index in the low nibble, as one stream (TFLite). */
+  data?: TensorData;
+}
+
+export type Activation = "NONE" | "RELU" | "RELU6" | "RELU_N1_TO_1";
+/** SAME and VALID as TFLite defines them, or explicit [top, bottom, left, right]. */
+export type Padding = "SAME" | "VALID" | readonly [number, number, number, number];
+
+interface Window {
+  strideHeight: number;
+  strideWidth: number;
+  padding: Padding;
+}
+interface Fused {
+  activation: Activation;
+}
+type Pool = Window & Fused & { filterHeight: number; filterWidth: number };
+type None = Record<string, never>;
+
+/** What each op carries beside its operands; names and meaning are TFLite's. */
+export interface Attributes {
+  /** Inputs: x, filter, bias. */
+  CONV_2D: Window & Fused & { dilationHeight: number; dilationWidth: number };
+  /** Inputs: x, filter, bias. Output channel o reads input channel floor(o / depthMultiplier). */
+  DEPTHWISE_CONV_2D: Window &
+    Fused & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
+  /** Inputs: x, filter, bias. */
+  FULLY_CONNECTED: Fused;
+  ADD: Fused;
+  MUL: Fused;
+  AVERAGE_POOL_2D: Pool;
+  MAX_POOL_2D: Pool;
+  /** axes count from 0 = batch; the batch itself is never reduced. */
+  MEAN: { axes: number[]; keepDims: boolean };
+  SOFTMAX: { beta: number };
+  /** before/after: one entry a dimension. */
+  PAD: { before: number[]; after: number[] };
+  /** shape[0] is the batch and is kept. */
+  RESHAPE: { shape: number[] };
+  QUANTIZE: None;
+  DEQUANTIZE: None;
+  RELU: None;
+  RELU6: None;
+  /** Float only; folded into the convolution before it on export. Inputs: x, gamma, beta, mean, variance. */
+  BATCH_NORMALIZATION: Fused & { epsilon: number };
+}
+export type OpName = keyof Attributes;
+
+export type Node = {
+  [Op in OpName]: { op: Op; name: string; inputs: number[]; outputs: number[]; attributes: Attributes[Op] };
+}[OpName];
+
+/** Nodes are in execution order; numbers are indices into `tensors`, -1 is an absent optional operand. */
+export interface Graph {
+  name: string;
+  tensors: Tensor[];
+  nodes: Node[];
+  inputs: number[];
+  outputs: number[];
+}
+
+/** Elements of a shape. */
+export function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** TFLite's SAME/VALID arithmetic for one axis. Returns output size and padding before the first element. */
+export function windowAxis(
+  input: number,
+  filter: number,
+  stride: number,
+  dilation: number,
+  padding: "SAME" | "VALID" | readonly [number, number],
+): { output: number; before: number } {
+  const extent = (filter - 1) * dilation + 1;
+  if (padding === "VALID") return { output: Math.floor((input - extent) / stride) + 1, before: 0 };
+  if (padding === "SAME") {
+    const output = Math.ceil(input / stride);
+    return { output, before: Math.max((output - 1) * stride + extent - input, 0) >> 1 };
+  }
+  const [before, after] = padding;
+  return { output: Math.floor((input + before + after - extent) / stride) + 1, before };
+}
