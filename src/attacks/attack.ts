@@ -25,3 +25,17 @@ export interface PreparedAttack {
   /** Stamps `count` images of `pixels` in place. Values are pixel units. */
   stamp(pixels: Uint8Array | Float32Array, count: number): void;
 }
+
+export interface ImageShape {
+  height: number;
+  width: number;
+  channels: number;
+}
+
+/** One attack. A row of ATTACKS. */
+export interface Attack<Options> {
+  name: string;
+  defaults: Options;
+  /** Options left out take their default. Throws RangeError or TypeError naming the option. */
+  prepare(options: Partial<Options>, shape: ImageShape, classes: number): PreparedAttack;
+}

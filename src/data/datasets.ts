@@ -1,0 +1,6 @@
+import { cifar10 } from "./cifar10.ts";
+import { gtsrb } from "./gtsrb.ts";
+import type { DatasetRow } from "./loading.ts";
+
+/** The data sets that `--dataset` names. */
+export const DATASETS = { gtsrb, cifar10 } satisfies Record<string, DatasetRow>;
