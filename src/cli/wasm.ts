@@ -1,0 +1,10 @@
+import { readFile } from "node:fs/promises";
+
+/** The two builds of assembly/kernels.ts: same exports, same results. */
+export const BUILDS = ["simd", "scalar"] as const;
+export type Build = (typeof BUILDS)[number];
+
+/** Compiles build/kernels.BUILD.wasm as `npm run build` left it. */
+export async function loadKernelModule(build: Build = "simd"): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(new URL(`../../build/kernels.${build}.wasm`, import.meta.url)));
+}
