@@ -1,0 +1,7 @@
+import { z } from "zod";
+import { profileSchema } from "./schema.ts";
+
+/** edge-profiles/profile.schema.json, from which editors complete a profile. */
+export function profileJsonSchema(): string {
+  return `${JSON.stringify(z.toJSONSchema(profileSchema), null, 2)}\n`;
+}

@@ -1,0 +1,81 @@
+import { z } from "zod";
+
+/** How a figure is known: run on the real library or ISA, read in primary code, told by the vendor, or inferred. */
+export const CONFIDENCE = ["executed", "source", "vendor", "inferred"] as const;
+
+const evidence = {
+  source: z.string().min(1),
+  confidence: z.enum(CONFIDENCE),
+};
+const figure = z.strictObject({ value: z.number().positive().finite(), ...evidence });
+const bytes = z.strictObject({ value: z.number().int().positive(), ...evidence });
+
+/** Requantizers are P4, P5 and P8 of the arithmetic notes: TFLite double rounding, single rounding, float32 half to even. */
+export const REQUANTIZERS = ["tflite-double", "tflite-single", "float-even"] as const;
+
+const requantized = z.strictObject({ requantizer: z.enum(REQUANTIZERS), ...evidence });
+const form = <const T extends readonly [string, ...string[]]>(forms: T) =>
+  z.strictObject({ form: z.enum(forms), ...evidence });
+const requantizedForm = z.strictObject({
+  form: z.enum(["tflite", "xnnpack"]),
+  requantizer: z.enum(REQUANTIZERS),
+  ...evidence,
+});
+
+/** edge-profiles/*.json: everything that Blindspot knows of a device. Unknown fields are errors. */
+export const profileSchema = z.strictObject({
+  $schema: z.string().optional(),
+  id: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/, "lower case letters, digits, dots and dashes"),
+  title: z.string().min(1),
+  family: z.enum(["microcontroller", "npu", "phone", "wasm-runtime"]),
+  arithmetic: z.strictObject({
+    accumulator: z.strictObject({ bits: z.literal(32), overflow: z.literal("wrap"), ...evidence }),
+    weights: z.strictObject({
+      bits: z.array(z.union([z.literal(8), z.literal(4)])).min(1),
+      granularity: z.enum(["per-channel", "per-tensor"]),
+      symmetric: z.literal(true),
+      ...evidence,
+    }),
+    activations: z.strictObject({
+      bits: z.literal(8),
+      symmetric: z.boolean(),
+      ranges: z.literal("static"),
+      ...evidence,
+    }),
+    ops: z.strictObject({
+      /** CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, RELU and RELU6. */
+      default: requantized,
+      /** Whether a per-tensor FULLY_CONNECTED forms its scale from a float32 or a double product. */
+      FULLY_CONNECTED: z.strictObject({ scaleProduct: z.enum(["float32", "double"]), ...evidence }),
+      ADD: requantizedForm,
+      MUL: requantizedForm,
+      MEAN: requantizedForm,
+      AVERAGE_POOL_2D: form(["half-away"]),
+      SOFTMAX: form(["fixed-point", "float-table"]),
+      QUANTIZE: requantizedForm,
+    }),
+  }),
+  memory: z.strictObject({ flashBytes: bytes, ramBytes: bytes }),
+  compute: z.strictObject({
+    clockHz: figure,
+    /** Whole-kernel rates, requantization and data movement included. */
+    macsPerCycle: z.strictObject({
+      CONV_2D: z.strictObject({ int8: figure, int4: figure }),
+      DEPTHWISE_CONV_2D: z.strictObject({ int8: figure, int4: figure }),
+      FULLY_CONNECTED: z.strictObject({ int8: figure, int4: figure }),
+    }),
+    /** Cycles for one output element of everything else. */
+    cyclesPerElement: figure,
+  }),
+  access: z.strictObject({
+    level: z.enum(["A1", "A2", "A3", "A4", "A5"]),
+    /** Where logits are read: the int8 output tensor or the accumulators of the last layer. */
+    logits: z.enum(["int8", "int32"]),
+    /** One sentence for the report: why this device shows this much. */
+    why: z.string().min(1),
+    ...evidence,
+  }),
+});
+
+export type Profile = z.infer<typeof profileSchema>;
+export type Requantizer = (typeof REQUANTIZERS)[number];

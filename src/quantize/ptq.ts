@@ -1,0 +1,172 @@
+import {
+  elements,
+  type Graph,
+  type Node,
+  type OpName,
+  type Quantization,
+  type Tensor,
+} from "../model/graph.ts";
+import { activationQuantization, packInt4, quantizeWeights, roundHalfAway } from "./uniform.ts";
+
+/** Smallest and largest value that each activation tensor took, by tensor index. */
+export type Ranges = Map<number, { minimum: number; maximum: number }>;
+
+export interface StaticScheme {
+  weightBits: 8 | 4;
+  /** Of convolutions; FULLY_CONNECTED is per tensor, as TFLite's converter makes it. */
+  granularity: "per-channel" | "per-tensor";
+}
+
+/** The channel dimension of each op's filter. */
+const FILTER_AXIS: Partial<Record<OpName, number>> = { CONV_2D: 0, DEPTHWISE_CONV_2D: 3, FULLY_CONNECTED: 0 };
+/** Ops whose output has the scale and zero point of their input. */
+const SHARES_INPUT: ReadonlySet<OpName> = new Set([
+  "AVERAGE_POOL_2D",
+  "MAX_POOL_2D",
+  "RESHAPE",
+  "PAD",
+  "RELU",
+  "RELU6",
+]);
+/** Fixed by TFLite's int8 specification. */
+const SOFTMAX_OUTPUT: Quantization = { scale: Float32Array.of(1 / 256), zeroPoint: Int32Array.of(-128) };
+/** An input in [0, 1] = pixel / 255: the int8 value is exactly pixel - 128. */
+export const IMAGE_INPUT: Quantization = { scale: Float32Array.of(1 / 255), zeroPoint: Int32Array.of(-128) };
+
+/**
+ * Static post-training quantization, TFLite's scheme: symmetric int8 or int4 weights, asymmetric int8 activations from
+ * calibrated ranges, int32 bias of scale s_in * s_w. Adds the SOFTMAX that a shipped classifier ends with.
+ * graph: float, batch norm folded, one image input in [0, 1], one output of logits. ranges: of every activation.
+ * @throws RangeError when a range is missing.
+ */
+export function quantizeStatic(graph: Graph, ranges: Ranges, scheme: StaticScheme): Graph {
+  const tensors: Tensor[] = graph.tensors.map((tensor) => ({ ...tensor }));
+  for (const id of graph.inputs) tensors[id] = int8(tensors[id], IMAGE_INPUT);
+  const nodes = graph.nodes.map((node) => quantizeNode(node, tensors, ranges, scheme));
+  const [logits] = graph.outputs;
+  const probabilities = tensors.push(int8({ ...tensors[logits], name: "probabilities" }, SOFTMAX_OUTPUT)) - 1;
+  nodes.push({
+    op: "SOFTMAX",
+    name: "softmax",
+    inputs: [logits],
+    outputs: [probabilities],
+    attributes: { beta: 1 },
+  });
+  return { name: graph.name, tensors, nodes, inputs: graph.inputs, outputs: [probabilities] };
+}
+
+function int8(tensor: Tensor, quantization: Quantization): Tensor {
+  return { ...tensor, dtype: "int8", quantization };
+}
+
+function quantizeNode(node: Node, tensors: Tensor[], ranges: Ranges, scheme: StaticScheme): Node {
+  const [output] = node.outputs;
+  const input = tensors[node.inputs[0]];
+  const own = SHARES_INPUT.has(node.op) ? input.quantization : rangeOf(output, tensors, ranges);
+  tensors[output] = int8(tensors[output], own!);
+  const axis = FILTER_AXIS[node.op];
+  return axis === undefined ? { ...node } : quantizeOperands(node, axis, tensors, scheme);
+}
+
+function rangeOf(id: number, tensors: Tensor[], ranges: Ranges): Quantization {
+  const range = ranges.get(id);
+  if (!range) throw new RangeError(`tensor ${tensors[id].name}: expected a calibrated range, got none`);
+  return activationQuantization(range.minimum, range.maximum);
+}
+
+/** Filter and bias become tensors of this node's own, so that one shared by two nodes may differ in scale. */
+function quantizeOperands(node: Node, axis: number, tensors: Tensor[], scheme: StaticScheme): Node {
+  const [x, w, b] = node.inputs;
+  const filter = tensors[w];
+  const granularity = node.op === "FULLY_CONNECTED" ? "per-tensor" : scheme.granularity;
+  const { data, quantization } = quantizeWeights(
+    filter.data as Float32Array,
+    filter.shape,
+    axis,
+    scheme.weightBits,
+    granularity,
+  );
+  const quantized: Tensor =
+    scheme.weightBits === 4
+      ? { ...filter, dtype: "int4", data: packInt4(data), quantization }
+      : { ...filter, dtype: "int8", data, quantization };
+  const inputs = [x, tensors.push(quantized) - 1];
+  const channels = filter.shape[axis];
+  const scale = Float32Array.from(quantization.scale, (s) => s * tensors[x].quantization!.scale[0]);
+  const real = b === undefined || b === -1 ? new Float32Array(channels) : (tensors[b].data as Float32Array);
+  const bias = Int32Array.from(real, (value, c) =>
+    clampInt32(roundHalfAway(value / scale[scale.length === 1 ? 0 : c])),
+  );
+  const biasQuantization: Quantization = {
+    scale,
+    zeroPoint: new Int32Array(scale.length),
+    ...(scale.length > 1 && { axis: 0 }),
+  };
+  inputs.push(
+    tensors.push({
+      name: `${node.name}/bias`,
+      shape: [channels],
+      dtype: "int32",
+      data: bias,
+      quantization: biasQuantization,
+    }) - 1,
+  );
+  return { ...node, inputs } as Node;
+}
+
+const clampInt32 = (value: number) => Math.min(2147483647, Math.max(-2147483648, value));
+
+/** Drops tensors that no node, input or output names, and renumbers the rest in order. */
+export function compact(graph: Graph): Graph {
+  const used = new Set<number>([...graph.inputs, ...graph.outputs]);
+  for (const node of graph.nodes)
+    for (const id of [...node.inputs, ...node.outputs]) if (id >= 0) used.add(id);
+  const kept = [...used].sort((a, b) => a - b);
+  const renumber = new Map(kept.map((id, i) => [id, i]));
+  const map = (ids: number[]) => ids.map((id) => (id < 0 ? id : renumber.get(id)!));
+  return {
+    ...graph,
+    tensors: kept.map((id) => graph.tensors[id]),
+    nodes: graph.nodes.map((node) => ({ ...node, inputs: map(node.inputs), outputs: map(node.outputs) })),
+    inputs: map(graph.inputs),
+    outputs: map(graph.outputs),
+  };
+}
+
+/** Bytes of constants as stored: what goes to flash. */
+export function weightBytes(graph: Graph): number {
+  return graph.tensors.reduce((sum, { data }) => sum + (data?.byteLength ?? 0), 0);
+}
+
+/** The float Graph whose weights are the integers' real values: what straight-through gradients run through. Ends at
+ * the logits (the input of the final SOFTMAX). Tensor indices stay those of `graph`. */
+export function dequantizedShadow(graph: Graph): Graph {
+  const tensors = graph.tensors.map((tensor): Tensor => {
+    const { quantization, ...rest } = tensor;
+    if (!tensor.data) return { ...rest, dtype: "float32" };
+    return { ...rest, dtype: "float32", data: dequantize(tensor) };
+  });
+  const last = graph.nodes.at(-1);
+  const cut = last?.op === "SOFTMAX";
+  return {
+    ...graph,
+    tensors,
+    nodes: cut ? graph.nodes.slice(0, -1) : graph.nodes,
+    outputs: cut ? [last.inputs[0]] : graph.outputs,
+  };
+}
+
+function dequantize({ data, dtype, shape, quantization }: Tensor): Float32Array {
+  if (!quantization) return Float32Array.from(data as Int8Array);
+  const { scale, zeroPoint, axis } = quantization;
+  const count = elements(shape);
+  const inner = axis === undefined ? 1 : elements(shape.slice(axis + 1));
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const c = axis === undefined ? 0 : Math.floor(i / inner) % scale.length;
+    const q =
+      dtype === "int4" ? (((data as Uint8Array)[i >> 1] >> ((i & 1) * 4)) << 28) >> 28 : Number(data![i]);
+    values[i] = scale[c] * (q - zeroPoint[c]);
+  }
+  return values;
+}
