@@ -43,6 +43,9 @@ export interface Subject {
     /** The same model with these channels' outputs forced to real zero; nothing else changes. */
     without(channels: readonly number[]): Subject;
   };
+  /** A0..A2. Mean |output| over images and positions of every channel of every convolution and of the last dense layer,
+   * before the activation, concatenated in graph order. Only the seed paper's own rules ask for it. */
+  convolutionMeans?(pixels: Pixels, count: number): Float32Array;
   /** A0, A1. Fine-tunes on clean images (A1: on the float shadow, re-exported with the same activation ranges). */
   tune?(images: ImageSet, options: TuneOptions): Promise<Subject>;
   /** Why an absent method is absent, by method name, in words a person can use. */
@@ -146,7 +149,10 @@ export interface Defense<Options extends object = object> {
   thresholdSource: string;
   /** The per-sample or per-model measure by which FP32 signal is judged (> 0.9 = has signal), e.g. "auroc". */
   signal: string;
+  /** The defaults: those of "quick". */
   options: Options;
+  /** Sizes for a few minutes and for a study; the algorithm is the same. */
+  presets: { quick: Options; study: Options };
   run(
     subject: Subject,
     material: Material,

@@ -1,0 +1,57 @@
+import type { Pixels } from "./defense.ts";
+
+/** A blend toward a picture: A(x) = (1 - mask) x + mask pattern, the mask shared by the channels. */
+export interface SoftTrigger {
+  /** height * width, [0, 1]. */
+  mask: Float32Array;
+  /** height * width * channels, pixel units. */
+  pattern: Float32Array;
+}
+
+/** A(x) of `count` images into `output` (pixel units, not rounded). */
+export function blend(trigger: SoftTrigger, pixels: Pixels, count: number, output: Float32Array): void {
+  const { mask, pattern } = trigger;
+  const channels = pattern.length / mask.length;
+  for (let i = 0, at = 0; i < count; i++)
+    for (let p = 0, c = 0; p < mask.length; p++)
+      for (let end = c + channels; c < end; c++, at++)
+        output[at] = pixels[at] + mask[p] * (pattern[c] - pixels[at]);
+}
+
+/** d loss / d mask and d loss / d pattern from d loss / d A(x): sums over images (and, for the mask, channels). */
+export function blendGradient(
+  trigger: SoftTrigger,
+  pixels: Pixels,
+  gradient: Float32Array,
+  output: { mask: Float64Array; pattern: Float64Array },
+): void {
+  const { mask, pattern } = trigger;
+  const channels = pattern.length / mask.length;
+  output.mask.fill(0);
+  output.pattern.fill(0);
+  for (let at = 0; at < gradient.length; )
+    for (let p = 0, c = 0; p < mask.length; p++)
+      for (let end = c + channels; c < end; c++, at++) {
+        output.pattern[c] += gradient[at] * mask[p];
+        output.mask[p] += gradient[at] * (pattern[c] - pixels[at]);
+      }
+}
+
+/** L1 norm of the mask, in pixels. */
+export function maskNorm(trigger: SoftTrigger): number {
+  let sum = 0;
+  for (const value of trigger.mask) sum += Math.abs(value);
+  return sum;
+}
+
+/** Intersection over union with a 0/1 mask, after binarising at half of the largest value. */
+export function maskIou(trigger: SoftTrigger, truth: Uint8Array): number {
+  const cut = trigger.mask.reduce((a, b) => Math.max(a, b), 0) / 2;
+  let [both, either] = [0, 0];
+  for (let p = 0; p < truth.length; p++) {
+    const inside = trigger.mask[p] > cut;
+    if (inside && truth[p]) both++;
+    if (inside || truth[p]) either++;
+  }
+  return either === 0 ? 0 : both / either;
+}

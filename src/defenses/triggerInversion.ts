@@ -1,0 +1,177 @@
+import type { ImageSet } from "../data/dataset.ts";
+import { tanh } from "../elementary.ts";
+import type { Random } from "../random.ts";
+import { adam } from "./adam.ts";
+import type { Subject } from "./defense.ts";
+import { countTarget, crossEntropyGradient } from "./probabilities.ts";
+import { blend, blendGradient, maskNorm, type SoftTrigger } from "./softTrigger.ts";
+
+export interface InversionOptions {
+  /** Clean images. */
+  images: number;
+  /** Images an update; an outer step is one pass over the images. */
+  batch: number;
+  /** Outer steps at most. */
+  steps: number;
+  learningRate: number;
+  /** First weight of the mask's L1 norm; its factor up after `patience` successful outer steps in a row; after as
+   * many failures it is divided by factor^1.5. */
+  lambda: number;
+  lambdaFactor: number;
+  patience: number;
+  /** Share of images that must reach the target for a mask to count. */
+  successThreshold: number;
+  /** Outer steps without a 1 % smaller mask, lambda having moved both ways, after which a class is done. */
+  earlyStop: number;
+}
+
+/** What the search of one class found. */
+export interface Inversion extends SoftTrigger {
+  /** L1 norm of the mask. */
+  norm: number;
+  /** Whether some mask met the success threshold; if not, trigger and norm are the last ones. */
+  solved: boolean;
+  /** Success of the trigger on the images of the search. */
+  success: number;
+  /** Largest L2 norm of the cross-entropy's gradient in tanh space: 0 means that no gradient arrived. */
+  gradientNorm: number;
+}
+
+/** Starting point in tanh space; the same for every class, so that classes differ by the model and not by chance. */
+export interface Start {
+  mask: Float64Array;
+  pattern: Float64Array;
+}
+
+export function randomStart(subject: Subject, random: Random): Start {
+  const area = subject.height * subject.width;
+  const uniform = () => 2 * random.uniform() - 1;
+  return {
+    mask: Float64Array.from({ length: area }, uniform),
+    pattern: Float64Array.from({ length: area * subject.channels }, uniform),
+  };
+}
+
+/** (tanh(theta) + 1) / 2 * scale of every parameter, into `output`. */
+function squash(theta: Float64Array, scale: number, output: Float32Array): void {
+  for (let i = 0; i < theta.length; i++) output[i] = ((tanh(theta[i]) + 1) / 2) * scale;
+}
+
+/** Turns d loss / d value into d loss / d theta, in place; value = (tanh(theta) + 1) / 2 * scale. */
+function throughSquash(gradient: Float64Array, value: Float32Array, scale: number): void {
+  for (let i = 0; i < gradient.length; i++) {
+    const share = value[i] / scale;
+    gradient[i] *= 2 * share * (1 - share) * scale;
+  }
+}
+
+function squaredNorm(values: Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return sum;
+}
+
+/** The optimiser of one class: `update` takes one step on a batch and says how many of its images reached the target. */
+function optimiser(subject: Subject, target: number, options: InversionOptions, start: Start) {
+  const theta = { mask: start.mask.slice(), pattern: start.pattern.slice() };
+  const rates = { learningRate: options.learningRate, beta1: 0.5, beta2: 0.9 };
+  const move = { mask: adam(theta.mask.length, rates), pattern: adam(theta.pattern.length, rates) };
+  const gradients = {
+    mask: new Float64Array(theta.mask.length),
+    pattern: new Float64Array(theta.pattern.length),
+  };
+  const trigger = {
+    mask: new Float32Array(theta.mask.length),
+    pattern: new Float32Array(theta.pattern.length),
+  };
+  const stamped = new Float32Array(options.batch * theta.pattern.length);
+  const refresh = () => {
+    squash(theta.mask, 1, trigger.mask);
+    squash(theta.pattern, 255, trigger.pattern);
+  };
+  refresh();
+  const update = (pixels: Uint8Array, count: number, lambda: number) => {
+    blend(trigger, pixels, count, stamped);
+    const answer = subject.gradient!(stamped.subarray(0, pixels.length), count, (logits) =>
+      crossEntropyGradient(logits, subject.classes, target),
+    );
+    blendGradient(trigger, pixels, answer.gradient, gradients);
+    throughSquash(gradients.mask, trigger.mask, 1);
+    throughSquash(gradients.pattern, trigger.pattern, 255);
+    const norm = Math.sqrt(squaredNorm(gradients.mask) + squaredNorm(gradients.pattern));
+    for (let p = 0; p < trigger.mask.length; p++)
+      gradients.mask[p] += lambda * 2 * trigger.mask[p] * (1 - trigger.mask[p]);
+    move.mask(theta.mask, gradients.mask);
+    move.pattern(theta.pattern, gradients.pattern);
+    refresh();
+    return { hits: countTarget(answer.logits, subject.classes, target), norm };
+  };
+  return { trigger, update };
+}
+
+/** Lambda and when it moves. */
+function schedule(options: InversionOptions) {
+  let lambda = options.lambda;
+  let [successes, failures] = [0, 0];
+  const moved = { up: false, down: false };
+  const after = (success: boolean) => {
+    successes = success ? successes + 1 : 0;
+    failures = success ? 0 : failures + 1;
+    if (successes === options.patience) {
+      successes = 0;
+      lambda *= options.lambdaFactor;
+      moved.up = true;
+    } else if (failures === options.patience) {
+      failures = 0;
+      lambda /= options.lambdaFactor * Math.sqrt(options.lambdaFactor);
+      moved.down = true;
+    }
+  };
+  return { lambda: () => lambda, after, settled: () => moved.up && moved.down };
+}
+
+/**
+ * Searches the smallest mask that sends every image to `target`: Adam in tanh space on cross-entropy + lambda * L1.
+ * images: as many as options.images says; batches are taken in order. A class whose first three outer steps bring no
+ * gradient at all is given up; RangeError where a gradient is not finite. Source: Wang et al., IEEE S&P 2019, section IV.
+ */
+export function invertTrigger(
+  subject: Subject,
+  images: ImageSet,
+  target: number,
+  options: InversionOptions,
+  start: Start,
+): Inversion {
+  const { trigger, update } = optimiser(subject, target, options, start);
+  const lambda = schedule(options);
+  const size = images.pixels.length / images.count;
+  let best: Inversion | null = null;
+  let [idle, gradientNorm, success] = [0, 0, 0];
+  for (let step = 0; step < options.steps; step++) {
+    let hits = 0;
+    let evaluated = copy(trigger);
+    for (let from = 0; from < images.count; from += options.batch) {
+      const to = Math.min(images.count, from + options.batch);
+      evaluated = copy(trigger);
+      const result = update(images.pixels.subarray(from * size, to * size), to - from, lambda.lambda());
+      hits += result.hits;
+      gradientNorm = Math.max(gradientNorm, result.norm);
+    }
+    if (!Number.isFinite(gradientNorm)) throw new RangeError(`${subject.name}: the gradient is not finite`);
+    if (step === 2 && gradientNorm === 0) break;
+    success = hits / images.count;
+    const solved = success >= options.successThreshold;
+    const norm = maskNorm(evaluated);
+    idle = best === null || (solved && norm < 0.99 * best.norm) ? 0 : idle + 1;
+    if (solved && (best === null || norm < best.norm))
+      best = { ...evaluated, norm, solved, success, gradientNorm };
+    if (best !== null && idle >= options.earlyStop && lambda.settled()) break;
+    lambda.after(solved);
+  }
+  if (best !== null) return { ...best, gradientNorm };
+  return { ...copy(trigger), norm: maskNorm(trigger), solved: false, success, gradientNorm };
+}
+
+function copy(trigger: SoftTrigger): SoftTrigger {
+  return { mask: trigger.mask.slice(), pattern: trigger.pattern.slice() };
+}
