@@ -1,0 +1,94 @@
+import type { Cell, ModelRecord } from "../../harness/result.ts";
+import { inPairs } from "../view.ts";
+import { className, defenseTitle, number, plural, verdictWord } from "../words.ts";
+import { figuresMarkup } from "./figures.ts";
+import { html, type Markup } from "./markup.ts";
+import type { Page } from "./page.ts";
+
+/** Every cell, by model and defense, with what it saw. */
+export function detailsSection(page: Page): Markup {
+  const parts = inPairs(page.view.result.models).map((model) => page.admit(modelPart(page, model)));
+  const { omittedFigures, omittedModels } = page;
+  return html`<section id="details" aria-labelledby="details-h">
+<h2 id="details-h">Every audit, with what it saw</h2>
+<p>Open a model, then a defense. A figure that several audits share is drawn once.${
+    omittedFigures > 0 &&
+    ` To keep this file small, ${plural(omittedFigures, "figure")} of the Result ${omittedFigures === 1 ? "is" : "are"} not drawn.`
+  }${omittedModels > 0 && ` For ${plural(omittedModels, "model")} there was no room at all; the Result has them.`}</p>
+${parts}</section>`;
+}
+
+function modelPart(page: Page, model: ModelRecord): Markup {
+  return html`<details class="model"><summary><b>${model.id}</b> · ${model.kind}${model.accepted ? "" : " · rejected"}${
+    model.kind === "backdoored" &&
+    ` · target ${className(page.view.result.dataset.classNames, model.attack.target)}`
+  }</summary>${page.view.defenses.map((defense) => defensePart(page, model, defense))}</details>`;
+}
+
+const ORDER = ["FF", "QR", "QF", "FR"];
+
+function defensePart(page: Page, model: ModelRecord, defense: string): Markup {
+  const cells = page.view.result.cells.filter((cell) => cell.model === model.id && cell.defense === defense);
+  if (cells.length === 0) return html``;
+  const drawn = cells
+    .filter((cell) => cell.figures.length > 0)
+    .sort((a, b) => ORDER.indexOf(a.arm) - ORDER.indexOf(b.arm));
+  return html`<details><summary>${defenseTitle(defense)}: ${summary(cells, model)}</summary>
+<div class="scroll" role="region" tabindex="0" aria-label="${defenseTitle(defense)} on ${model.id}"><table class="cells">
+<caption>${defenseTitle(defense)} on ${model.id}. Score: ${cells[0].scoreName}.</caption>
+<thead><tr><th scope="col">Arm</th><th scope="col">Where</th><th scope="col">Verdict</th><th scope="col">Score</th><th scope="col">Accused</th><th scope="col">Measured against the truth</th><th scope="col">What was seen</th></tr></thead>
+<tbody>${cells.map((cell) => row(page, model, cell))}</tbody></table></div>
+${drawn.map((cell) => figuresOf(page, cell))}</details>`;
+}
+
+function figuresOf(page: Page, cell: Cell): Markup {
+  const drawn = figuresMarkup(page, cell.figures);
+  const { profile, precision, arm } = cell;
+  const place = `${arm} · ${precision}${profile === null ? "" : ` on ${page.view.profileTitle(profile)}`}`;
+  return /<(figure|p)/.test(drawn.text) ? html`<h4>${place}</h4>${drawn}` : html``;
+}
+
+function summary(cells: readonly Cell[], model: ModelRecord): string {
+  const of = (verdict: Cell["verdict"]) => cells.filter((cell) => cell.verdict === verdict).length;
+  const verdicts = ["detected", "not detected", "not runnable"] as const;
+  return verdicts
+    .filter((verdict) => of(verdict) > 0)
+    .map((verdict) => `${verdictWord(verdict, model.kind)} in ${of(verdict)}`)
+    .join(", ");
+}
+
+function row(page: Page, model: ModelRecord, cell: Cell): Markup {
+  const where = cell.profile === null ? "" : ` on ${page.view.profileTitle(cell.profile)}`;
+  const head = html`<th scope="row">${cell.arm}</th><td>${cell.precision}${where}<small>${cell.access}</small></td><td>${verdict(cell, model)}</td>`;
+  if (cell.verdict === "not runnable")
+    return html`<tr>${head}<td colspan="4">not run${page.notes([cell.reason])}</td></tr>`;
+  const names = page.view.result.dataset.classNames;
+  const measures = Object.entries(cell.measures).map(([name, value]) => `${name} ${number(value)}`);
+  return html`<tr>${head}<td>${cell.score === null ? "–" : number(cell.score)}<small>threshold ${number(cell.thresholds.published.value)}</small></td>
+<td>${cell.flagged.map((index) => className(names, index)).join(", ") || "–"}</td><td>${measures.join(" · ") || "–"}</td><td class="why">${cell.reason}<small>${passes(cell)}</small></td></tr>`;
+}
+
+function verdict(cell: Cell, model: ModelRecord): Markup {
+  const word = verdictWord(cell.verdict, model.kind);
+  const kind = {
+    detected: "v-d",
+    "not detected": "v-m",
+    "not runnable": "v-n",
+    "false alarm": "v-a",
+    "rightly quiet": "v-q",
+  }[word];
+  const moved = (["fp32Calibrated", "recalibrated"] as const)
+    .filter(
+      (kind) =>
+        cell.verdict !== "not runnable" && (cell.thresholds[kind]?.verdict ?? cell.verdict) !== cell.verdict,
+    )
+    .map(
+      (kind) =>
+        `${kind === "recalibrated" ? "recalibrated" : "FP32-calibrated"}: ${verdictWord(cell.thresholds[kind]!.verdict, model.kind)}`,
+    );
+  return html`<span class="verdict ${kind ?? ""}">${word}</span>${moved.length > 0 && html`<small>${moved.join("; ")}</small>`}`;
+}
+
+function passes({ passes: { forward, backward } }: Cell): string {
+  return `${plural(forward, "image")} forward${backward ? `, ${plural(backward, "image")} backward` : ""}`;
+}
