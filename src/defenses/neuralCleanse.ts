@@ -126,6 +126,8 @@ function search(
     const dead = inversions.filter((found) => found.gradientNorm === 0).length;
     const solved = inversions.filter((found) => found.solved).length;
     const findings = censor(inversions);
+    if (inversions.some((found) => !Number.isFinite(found.gradientNorm)))
+      return { findings, obstacle: "the gradient of the loss is not finite" };
     if (dead > half)
       return { findings, obstacle: `the loss gives no gradient for ${dead} of ${subject.classes} classes` };
     if (solved < half)

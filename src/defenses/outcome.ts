@@ -36,6 +36,6 @@ export function notRunnable(reason: string, passes: Passes, seen: Partial<Findin
 
 /** `value` with this many decimals: figures hold what is drawn. */
 export function rounded(value: number, decimals: number): number {
-  const scale = 10 ** decimals;
+  const scale = Number(`1e${decimals}`);
   return Math.round(value * scale) / scale;
 }

@@ -33,7 +33,8 @@ export interface Inversion extends SoftTrigger {
   solved: boolean;
   /** Success of the trigger on the images of the search. */
   success: number;
-  /** Largest L2 norm of the cross-entropy's gradient in tanh space: 0 means that no gradient arrived. */
+  /** Largest L2 norm of the cross-entropy's gradient in tanh space: 0 means that no gradient arrived, NaN
+   * that it was not finite. */
   gradientNorm: number;
 }
 
@@ -133,7 +134,7 @@ function schedule(options: InversionOptions) {
 /**
  * Searches the smallest mask that sends every image to `target`: Adam in tanh space on cross-entropy + lambda * L1.
  * images: as many as options.images says; batches are taken in order. A class whose first three outer steps bring no
- * gradient at all is given up; RangeError where a gradient is not finite. Source: Wang et al., IEEE S&P 2019, section IV.
+ * gradient at all, or one that is not finite, is given up. Source: Wang et al., IEEE S&P 2019, section IV.
  */
 export function invertTrigger(
   subject: Subject,
@@ -157,8 +158,7 @@ export function invertTrigger(
       hits += result.hits;
       gradientNorm = Math.max(gradientNorm, result.norm);
     }
-    if (!Number.isFinite(gradientNorm)) throw new RangeError(`${subject.name}: the gradient is not finite`);
-    if (step === 2 && gradientNorm === 0) break;
+    if (!Number.isFinite(gradientNorm) || (step === 2 && gradientNorm === 0)) break;
     success = hits / images.count;
     const solved = success >= options.successThreshold;
     const norm = maskNorm(evaluated);

@@ -1,0 +1,15 @@
+import { activationClustering } from "./activationClustering.ts";
+import type { Defense } from "./defense.ts";
+import { finePruning } from "./finePruning.ts";
+import { neuralCleanse } from "./neuralCleanse.ts";
+import { spectralSignatures } from "./spectralSignatures.ts";
+import { strip } from "./strip.ts";
+
+/** One row a defense, in the seed paper's order. */
+export const DEFENSES: readonly Defense[] = [
+  neuralCleanse,
+  activationClustering,
+  spectralSignatures,
+  strip,
+  finePruning,
+];
