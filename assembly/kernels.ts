@@ -1,3 +1,32 @@
-export function placeholder(): i32 {
-  return 0;
+/** Exports of build/kernels.simd.wasm and build/kernels.scalar.wasm: one i32 each, the address of a block of params.ts. */
+export { copy, dequantize_s8_f32, lookup_s8, pad_s8, quantize_f32_s8 } from "./convert";
+export {
+  conv_2d_s4,
+  conv_2d_s8,
+  depthwise_conv_2d_s4,
+  depthwise_conv_2d_s8,
+  fully_connected_s4,
+  fully_connected_s8,
+} from "./convolution";
+export { add_s8, mul_s8 } from "./elementwise";
+export { average_pool_2d_s8, max_pool_2d_s8, mean_s8 } from "./pool";
+export {
+  divide_by_power_of_two_s32,
+  doubling_high_mult_no_sat_s32,
+  doubling_high_mult_s32,
+  requantize_double_s32,
+  requantize_panel_s8,
+  requantize_single_s32,
+} from "./requantize";
+export {
+  exp_on_negative_values_s32,
+  one_over_one_plus_x_s32,
+  softmax_s8,
+  softmax_table_f32,
+  softmax_table_s8,
+} from "./softmax";
+
+/** The first byte of memory that the module does not use itself. */
+export function heap_base(): usize {
+  return __heap_base;
 }

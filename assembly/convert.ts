@@ -1,0 +1,61 @@
+/** QUANTIZE, DEQUANTIZE, 256-entry tables, PAD and copies. */
+import { Copy, Lookup, Pad, Quantize } from "./params";
+
+/** round(value), or rint(value) where halfEven; beyond +-512, which any zero point saturates, and NaN as 0. */
+@inline
+function toInteger(value: f32, halfEven: bool): i32 {
+  if (value != value) return 0;
+  const limited = min<f32>(max<f32>(value, -512), 512);
+  if (halfEven) return <i32>nearest(limited);
+  const whole = trunc(limited);
+  return <i32>(abs(limited - whole) >= 0.5 ? whole + copysign<f32>(1, limited) : whole);
+}
+
+/** float32 to int8. Source: TFLite reference AffineQuantize; XNNPACK f32-qs8-vcvt where halfEven. */
+export function quantize_f32_s8(params: usize): void {
+  const p = changetype<Quantize>(params), scale = reinterpret<f32>(p.scale), inverse: f32 = 1 / scale;
+  const halfEven = p.halfEven != 0;
+  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
+    const x = load<f32>(p.input + (i << 2));
+    const value = toInteger(halfEven ? x * inverse : x / scale, halfEven) + p.zeroPoint;
+    store<i8>(p.output + i, <i8>min(max(value, -128), 127));
+  }
+}
+
+/** int8 to float32: the product of nine bits and a float32, rounded once. Source: TFLite reference Dequantize, XNNPACK. */
+export function dequantize_s8_f32(params: usize): void {
+  const p = changetype<Quantize>(params), scale = reinterpret<f32>(p.scale);
+  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
+    store<f32>(p.output + (i << 2), <f32>(<i32>load<i8>(p.input + i) - p.zeroPoint) * scale);
+  }
+}
+
+/** int8 to int8 by table. */
+export function lookup_s8(params: usize): void {
+  const p = changetype<Lookup>(params);
+  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
+    store<u8>(p.output + i, load<u8>(p.table + <usize>load<u8>(p.input + i)));
+  }
+}
+
+/** Fills with `value` and copies the rows of the last dimension into place. */
+export function pad_s8(params: usize): void {
+  const p = changetype<Pad>(params);
+  const row = <usize>p.size2, outputRow = <usize>(p.before2 + p.size2 + p.after2);
+  const outputPlane = <usize>(p.before1 + p.size1 + p.after1) * outputRow;
+  const outputBytes = <usize>(p.before0 + p.size0 + p.after0) * outputPlane;
+  let input = p.input, output = p.output;
+  memory.fill(output, <u8>p.value, <usize>p.batches * outputBytes);
+  for (let image = 0; image < p.batches; image++, output += outputBytes) {
+    let plane = output + <usize>p.before0 * outputPlane + <usize>p.before1 * outputRow + <usize>p.before2;
+    for (let i = 0; i < p.size0; i++, plane += outputPlane) {
+      let target = plane;
+      for (let j = 0; j < p.size1; j++, target += outputRow, input += row) memory.copy(target, input, row);
+    }
+  }
+}
+
+export function copy(params: usize): void {
+  const p = changetype<Copy>(params);
+  memory.copy(p.output, p.input, <usize>(p.batches * p.bytes));
+}

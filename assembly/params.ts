@@ -1,0 +1,187 @@
+/** Parameter blocks: fields of four bytes in the order that src/kernels/params.ts lists (test/kernels/params.test.ts compares).
+ * Addresses are bytes in the one memory; floats are reinterpreted bits. Nothing here is ever allocated by the kernels. */
+
+@unmanaged
+export class Operands {
+  batches: i32;
+  input: usize;
+  output: usize;
+  scratch: usize;
+}
+
+/** How int32 accumulators become outputs. panels: see requantize.ts; requantizer: one of its constants. */
+@unmanaged
+export class Requantized extends Operands {
+  requantizer: i32;
+  panels: usize;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
+/** Channels by eights over packed weights (accumulate.ts). offsets: i32 byte offsets of what a pixel reads: offsetCount
+ * runs of `pairs` pairs of values, or for depthwise two taps a pair. */
+@unmanaged
+export class Packed extends Requantized {
+  weights: usize;
+  offsets: usize;
+  offsetCount: i32;
+  pairs: i32;
+  groups: i32;
+  groupDepth: i32;
+  groupBytes: i32;
+  outputDepth: i32;
+  inputOffset: i32;
+  inputDepth: i32;
+}
+
+/** padded*: the widened image; pixelBytes: one of its pixels. */
+@unmanaged
+export class Convolution extends Packed {
+  inputHeight: i32;
+  inputWidth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  paddedHeight: i32;
+  paddedWidth: i32;
+  pixelBytes: i32;
+  depthMultiplier: i32;
+}
+
+@unmanaged
+export class FullyConnected extends Packed {
+  filterOffset: i32;
+}
+
+/** input2Stride: elements from one image of the second operand to the next, 0 where all share it. */
+@unmanaged
+export class Elementwise extends Operands {
+  input2: usize;
+  input2Stride: i32;
+  elements: i32;
+  input1Offset: i32;
+  input2Offset: i32;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+  requantizer: i32;
+}
+
+/** shift: of the XNNPACK form; leftShift and the *Shift fields: of the fixed-point form. */
+@unmanaged
+export class Add extends Elementwise {
+  input2Sign: i32;
+  leftShift: i32;
+  input1Multiplier: i32;
+  input1Shift: i32;
+  input2Multiplier: i32;
+  input2Shift: i32;
+  outputMultiplier: i32;
+  outputShift: i32;
+  shift: i32;
+}
+
+@unmanaged
+export class Mul extends Elementwise {
+  multiplier: i32;
+  shift: i32;
+  scale: i32;
+}
+
+@unmanaged
+export class Pool extends Operands {
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  filterHeight: i32;
+  filterWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
+/** An image is [outer][reducedOuter][inner][reducedInner]; the second and the last are summed. */
+@unmanaged
+export class Mean extends Operands {
+  outer: i32;
+  reducedOuter: i32;
+  inner: i32;
+  reducedInner: i32;
+  inputOffset: i32;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+  requantizer: i32;
+  multiplier: i32;
+  shift: i32;
+  scale: i32;
+}
+
+/** table: 256 float32 of softmax_table_f32, in the float form. */
+@unmanaged
+export class Softmax extends Operands {
+  rows: i32;
+  rowSize: i32;
+  multiplier: i32;
+  shift: i32;
+  diffMin: i32;
+  table: usize;
+  scale: i32;
+  outputScale: i32;
+  outputOffset: i32;
+}
+
+/** Three dimensions with counts before and after. */
+@unmanaged
+export class Pad extends Operands {
+  size0: i32;
+  size1: i32;
+  size2: i32;
+  before0: i32;
+  before1: i32;
+  before2: i32;
+  after0: i32;
+  after1: i32;
+  after2: i32;
+  value: i32;
+}
+
+/** halfEven: 1 for rint(x * (1 / scale)), 0 for round(x / scale). */
+@unmanaged
+export class Quantize extends Operands {
+  elements: i32;
+  scale: i32;
+  zeroPoint: i32;
+  halfEven: i32;
+}
+
+/** table: 256 int8, by the value read as uint8. */
+@unmanaged
+export class Lookup extends Operands {
+  elements: i32;
+  table: usize;
+}
+
+@unmanaged
+export class Copy extends Operands {
+  bytes: i32;
+}
+
+/** result[i] = f(a[i], b[i], c[i]) over int32 (or float32) arrays. */
+@unmanaged
+export class Primitive {
+  count: i32;
+  a: usize;
+  b: usize;
+  c: usize;
+  result: usize;
+}

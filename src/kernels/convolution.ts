@@ -1,0 +1,316 @@
+/** CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: packing, and the same in plain TypeScript. */
+import type {
+  Conv2dArgs,
+  DepthwiseConv2dArgs,
+  FullyConnectedArgs,
+  Op,
+  Output,
+  Requantization,
+  Step,
+  Values,
+  Weights,
+} from "./args.ts";
+import type { Kernels } from "./module.ts";
+import { requantize } from "./requantize.ts";
+import { channelOf, chooseForm, PANEL_LANES, packPanels } from "./requantizers.ts";
+import { makeStep } from "./step.ts";
+import { accumulatorBound, inputBound, int8Weights, packWeights } from "./weights.ts";
+
+/** assembly/convolution.ts IMAGE and CHUNK_ROWS; overread: a run of odd length reads one value more. */
+const SCRATCH_HEAD = 512 + 64 * 32;
+const CHUNK_ROWS = 16;
+const OVERREAD = 16;
+
+interface Layer {
+  groups: number;
+  groupDepth: number;
+  /** Weights a channel, before padding to pairs, and after. */
+  length: number;
+  paddedLength: number;
+  at(channel: number, k: number): number;
+}
+
+/** Constants of a layer in wasm memory, and the fields that say where. */
+function packLayer(
+  kernels: Kernels,
+  args: Weights & Requantization & Output & { inputOffset: number; filterOffset?: number },
+  layer: Layer,
+) {
+  const { groups, groupDepth, length, paddedLength, at } = layer;
+  const filterOffset = args.filterOffset ?? 0;
+  const shifted = (channel: number, k: number) => at(channel, k) + filterOffset;
+  const channels = groups * groupDepth;
+  const bound = accumulatorBound(channels, length, args.bias, inputBound(args.inputOffset), shifted);
+  const form = chooseForm(args, bound);
+  const packing = { weightBits: args.weightBits, groups, groupDepth, length: paddedLength, at };
+  return {
+    requantizer: form.id,
+    panels: kernels.place(packPanels(form, args, args.bias, layer)),
+    weights: kernels.place(packWeights(packing)),
+    outputOffset: args.outputOffset,
+    activationMin: args.activationMin,
+    activationMax: args.activationMax,
+    inputOffset: args.inputOffset,
+    groups,
+    groupDepth,
+    outputDepth: channels,
+  };
+}
+
+function outputElementBytes({ requantizer }: Requantization): number {
+  return requantizer === "none" ? 4 : 1;
+}
+
+function even(count: number): number {
+  return count + (count & 1);
+}
+
+/** The widened image: as much of the padded input as some output reads. */
+function paddedImage(args: Conv2dArgs | DepthwiseConv2dArgs, pixelBytes: number) {
+  const extent = (output: number, stride: number, filter: number, dilation: number) =>
+    (output - 1) * stride + (filter - 1) * dilation + 1;
+  return {
+    paddedHeight: extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight),
+    paddedWidth: extent(args.outputWidth, args.strideWidth, args.filterWidth, args.dilationWidth),
+    pixelBytes,
+    inputHeight: args.inputHeight,
+    inputWidth: args.inputWidth,
+    inputDepth: args.inputDepth,
+    outputHeight: args.outputHeight,
+    outputWidth: args.outputWidth,
+    strideHeight: args.strideHeight,
+    strideWidth: args.strideWidth,
+    padTop: args.padTop,
+    padLeft: args.padLeft,
+  };
+}
+
+type Image = ReturnType<typeof paddedImage>;
+
+function convolutionBytes(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, outputDepth: number) {
+  return {
+    inputBytes: args.inputHeight * args.inputWidth * args.inputDepth,
+    outputBytes: args.outputHeight * args.outputWidth * outputDepth * outputElementBytes(args),
+    scratchBytes: SCRATCH_HEAD + image.paddedHeight * image.paddedWidth * image.pixelBytes + OVERREAD,
+  };
+}
+
+/** Byte offsets of taps from a pixel's first; columns: 1 where a whole row of taps is one run. */
+function tapOffsets(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, columns: number): number[] {
+  const offsets: number[] = [];
+  for (let y = 0; y < args.filterHeight; y++) {
+    for (let x = 0; x < columns; x++) {
+      const pixel = y * args.dilationHeight * image.paddedWidth + x * args.dilationWidth;
+      offsets.push(pixel * image.pixelBytes);
+    }
+  }
+  return offsets;
+}
+
+function prepareConv2d(kernels: Kernels, args: Conv2dArgs): Step {
+  const mark = kernels.mark();
+  const depth = args.inputDepth / args.groups;
+  const image = paddedImage(args, args.inputDepth * 2);
+  const rowIsRun = args.groups === 1 && args.dilationWidth === 1;
+  const run = rowIsRun ? args.filterWidth * depth : depth;
+  const offsets = tapOffsets(args, image, rowIsRun ? 1 : args.filterWidth);
+  const length = offsets.length * run;
+  const filter = int8Weights(args, args.outputDepth * length);
+  const stride = even(run);
+  const paddedLength = offsets.length * stride;
+  const dense = packLayer(kernels, args, {
+    groups: args.groups,
+    groupDepth: args.outputDepth / args.groups,
+    length: paddedLength,
+    paddedLength,
+    at: (channel, k) => {
+      const inRun = k % stride;
+      return inRun < run ? filter[channel * length + Math.floor(k / stride) * run + inRun] : 0;
+    },
+  });
+  const values = {
+    ...dense,
+    ...image,
+    offsets: kernels.place(Int32Array.from(offsets)),
+    offsetCount: offsets.length,
+    pairs: stride / 2,
+    groupBytes: depth * 2,
+    depthMultiplier: 1,
+  };
+  const bytes = convolutionBytes(args, image, args.outputDepth);
+  return makeStep(kernels, mark, `conv_2d_s${args.weightBits}`, "Convolution", values, bytes);
+}
+
+function prepareDepthwiseConv2d(kernels: Kernels, args: DepthwiseConv2dArgs): Step {
+  const mark = kernels.mark();
+  const outputDepth = args.inputDepth * args.depthMultiplier;
+  const image = paddedImage(args, Math.ceil(outputDepth / PANEL_LANES) * PANEL_LANES * 2);
+  const taps = tapOffsets(args, image, args.filterWidth);
+  const filter = int8Weights(args, taps.length * outputDepth);
+  const layer = packLayer(kernels, args, {
+    groups: 1,
+    groupDepth: outputDepth,
+    length: taps.length,
+    paddedLength: even(taps.length),
+    at: (channel, k) => (k < taps.length ? filter[k * outputDepth + channel] : 0),
+  });
+  const offsets = taps.length & 1 ? [...taps, taps[taps.length - 1]] : taps;
+  const values = {
+    ...layer,
+    ...image,
+    offsets: kernels.place(Int32Array.from(offsets)),
+    offsetCount: 1,
+    pairs: offsets.length / 2,
+    groupBytes: 0,
+    depthMultiplier: args.depthMultiplier,
+  };
+  const bytes = convolutionBytes(args, image, outputDepth);
+  return makeStep(kernels, mark, `depthwise_conv_2d_s${args.weightBits}`, "Convolution", values, bytes);
+}
+
+function prepareFullyConnected(kernels: Kernels, args: FullyConnectedArgs): Step {
+  const mark = kernels.mark();
+  const { inputDepth, outputDepth } = args;
+  const filter = int8Weights(args, outputDepth * inputDepth);
+  const layer = packLayer(kernels, args, {
+    groups: 1,
+    groupDepth: outputDepth,
+    length: inputDepth,
+    paddedLength: even(inputDepth),
+    at: (channel, k) => (k < inputDepth ? filter[channel * inputDepth + k] : 0),
+  });
+  const values = {
+    ...layer,
+    offsets: kernels.place(Int32Array.of(0)),
+    offsetCount: 1,
+    pairs: even(inputDepth) / 2,
+    inputDepth,
+    filterOffset: args.filterOffset,
+  };
+  return makeStep(kernels, mark, `fully_connected_s${args.weightBits}`, "FullyConnected", values, {
+    inputBytes: inputDepth,
+    outputBytes: outputDepth * outputElementBytes(args),
+    scratchBytes: SCRATCH_HEAD + CHUNK_ROWS * inputDepth * 2 + OVERREAD,
+  });
+}
+
+/** The output array of a reference, and how an accumulator (exact, wrapped here) of a channel goes into it. */
+function outputWriter(args: Requantization & Output, count: number) {
+  if (args.requantizer === "none") {
+    const output = new Int32Array(count);
+    const write = (index: number, acc: number) => {
+      output[index] = acc;
+    };
+    return { output, write };
+  }
+  const { requantizer } = args;
+  const output = new Int8Array(count);
+  const write = (index: number, acc: number, channel: number) => {
+    output[index] = requantize(requantizer, acc | 0, channelOf(args, channel), args);
+  };
+  return { output, write };
+}
+
+/** Calls visit(tap, input pixel) for the taps of one output pixel that are inside the image. */
+function eachTap(
+  args: Conv2dArgs | DepthwiseConv2dArgs,
+  outputPixel: number,
+  visit: (tap: number, inputPixel: number) => void,
+): void {
+  const top = Math.floor(outputPixel / args.outputWidth) * args.strideHeight - args.padTop;
+  const left = (outputPixel % args.outputWidth) * args.strideWidth - args.padLeft;
+  for (let tap = 0; tap < args.filterHeight * args.filterWidth; tap++) {
+    const y = top + Math.floor(tap / args.filterWidth) * args.dilationHeight;
+    const x = left + (tap % args.filterWidth) * args.dilationWidth;
+    if (y >= 0 && x >= 0 && y < args.inputHeight && x < args.inputWidth) visit(tap, y * args.inputWidth + x);
+  }
+}
+
+function referenceConv2d(args: Conv2dArgs, [input]: readonly Values[], batches: number): Values {
+  const { inputDepth, outputDepth, groups, inputOffset, bias } = args;
+  const depth = inputDepth / groups;
+  const taps = args.filterHeight * args.filterWidth;
+  const filter = int8Weights(args, outputDepth * taps * depth);
+  const pixels = args.outputHeight * args.outputWidth;
+  const { output, write } = outputWriter(args, batches * pixels * outputDepth);
+  for (let index = 0; index < output.length; index++) {
+    const channel = index % outputDepth;
+    const pixel = Math.floor(index / outputDepth);
+    const image = Math.floor(pixel / pixels) * args.inputHeight * args.inputWidth;
+    const group = Math.floor(channel / (outputDepth / groups));
+    let acc = bias === null ? 0 : bias[channel];
+    eachTap(args, pixel % pixels, (tap, inputPixel) => {
+      const x = (image + inputPixel) * inputDepth + group * depth;
+      const w = (channel * taps + tap) * depth;
+      for (let i = 0; i < depth; i++) acc += (input[x + i] + inputOffset) * filter[w + i];
+    });
+    write(index, acc, channel);
+  }
+  return output;
+}
+
+function referenceDepthwiseConv2d(
+  args: DepthwiseConv2dArgs,
+  [input]: readonly Values[],
+  batches: number,
+): Values {
+  const { inputDepth, depthMultiplier, inputOffset, bias } = args;
+  const outputDepth = inputDepth * depthMultiplier;
+  const filter = int8Weights(args, args.filterHeight * args.filterWidth * outputDepth);
+  const pixels = args.outputHeight * args.outputWidth;
+  const { output, write } = outputWriter(args, batches * pixels * outputDepth);
+  for (let index = 0; index < output.length; index++) {
+    const channel = index % outputDepth;
+    const pixel = Math.floor(index / outputDepth);
+    const image = Math.floor(pixel / pixels) * args.inputHeight * args.inputWidth;
+    let acc = bias === null ? 0 : bias[channel];
+    eachTap(args, pixel % pixels, (tap, inputPixel) => {
+      const x = (image + inputPixel) * inputDepth + Math.floor(channel / depthMultiplier);
+      acc += (input[x] + inputOffset) * filter[tap * outputDepth + channel];
+    });
+    write(index, acc, channel);
+  }
+  return output;
+}
+
+function referenceFullyConnected(
+  args: FullyConnectedArgs,
+  [input]: readonly Values[],
+  batches: number,
+): Values {
+  const { inputDepth, outputDepth, inputOffset, filterOffset, bias } = args;
+  const filter = int8Weights(args, outputDepth * inputDepth);
+  const { output, write } = outputWriter(args, batches * outputDepth);
+  for (let index = 0; index < output.length; index++) {
+    const channel = index % outputDepth;
+    const x = Math.floor(index / outputDepth) * inputDepth;
+    let acc = bias === null ? 0 : bias[channel];
+    for (let i = 0; i < inputDepth; i++) {
+      acc += (input[x + i] + inputOffset) * (filter[channel * inputDepth + i] + filterOffset);
+    }
+    write(index, acc, channel);
+  }
+  return output;
+}
+
+function windowMacs(args: Conv2dArgs | DepthwiseConv2dArgs, outputDepth: number, depth: number): number {
+  return args.outputHeight * args.outputWidth * outputDepth * args.filterHeight * args.filterWidth * depth;
+}
+
+export const CONV_2D: Op<Conv2dArgs> = {
+  macs: (args) => windowMacs(args, args.outputDepth, args.inputDepth / args.groups),
+  prepare: prepareConv2d,
+  reference: referenceConv2d,
+};
+
+export const DEPTHWISE_CONV_2D: Op<DepthwiseConv2dArgs> = {
+  macs: (args) => windowMacs(args, args.inputDepth * args.depthMultiplier, 1),
+  prepare: prepareDepthwiseConv2d,
+  reference: referenceDepthwiseConv2d,
+};
+
+export const FULLY_CONNECTED: Op<FullyConnectedArgs> = {
+  macs: (args) => args.inputDepth * args.outputDepth,
+  prepare: prepareFullyConnected,
+  reference: referenceFullyConnected,
+};

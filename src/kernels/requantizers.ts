@@ -1,0 +1,146 @@
+/** The forms a requantizer has in wasm, and when each may be used. assembly/requantize.ts has the code. */
+import type { Requantization } from "./args.ts";
+
+/** Channels of a panel, and its bytes: six fields of eight lanes. */
+export const PANEL_LANES = 8;
+const PANEL_WORDS = 48;
+
+interface Channel {
+  multiplier: number;
+  shift: number;
+  scale: number;
+}
+
+interface Form {
+  /** The number the kernels know it by. */
+  id: number;
+  requantizer: Requantization["requantizer"];
+  /** Why it may be used: its vectors are exact under these conditions. */
+  reason: string;
+  allows(accBound: number, shifts: { min: number; max: number }): boolean;
+  /** Fields of one channel, by word offset in the panel; lane is the channel's place. */
+  pack(words: Int32Array, lane: number, channel: Channel): void;
+}
+
+const MULTIPLIER = 8;
+const SHIFT = 16;
+const POWER = 24;
+const NUDGE = 32;
+const MASK = 40;
+
+const bounded: Form["allows"] = (accBound, shifts) =>
+  accBound < 2 ** 28 && shifts.min >= -28 && shifts.max <= 0;
+const always = () => true;
+
+function packFixedPoint(words: Int32Array, lane: number, { multiplier, shift }: Channel): void {
+  words[MULTIPLIER + lane] = multiplier;
+  words[SHIFT + lane] = shift;
+}
+
+/** The first form of a requantizer that allows a layer is taken. */
+export const FORMS: readonly Form[] = [
+  {
+    id: 1,
+    requantizer: "tflite-double",
+    reason: "doubled and shifted left by two, a value fits 32 bits if |acc| < 2^28; no left shift",
+    allows: bounded,
+    pack(words, lane, channel) {
+      packFixedPoint(words, lane, channel);
+      const right = -channel.shift;
+      words[POWER + lane] = 2 ** (30 - right);
+      words[NUDGE + lane] = right === 0 ? 0 : 2 ** (right - 1);
+      words[MASK + lane] = right === 0 ? 0 : -1;
+    },
+  },
+  {
+    id: 0,
+    requantizer: "tflite-double",
+    reason: "64-bit scalar, right for every accumulator and shift",
+    allows: always,
+    pack: packFixedPoint,
+  },
+  {
+    id: 3,
+    requantizer: "tflite-single",
+    reason: "shifted left by three, a value fits 32 bits if |acc| < 2^28; no left shift",
+    allows: bounded,
+    pack(words, lane, channel) {
+      packFixedPoint(words, lane, channel);
+      words[POWER + lane] = 2 ** (30 + channel.shift);
+      const rounding = 1n << BigInt(33 - channel.shift);
+      words[NUDGE + 2 * lane] = Number(BigInt.asIntN(32, rounding));
+      words[NUDGE + 2 * lane + 1] = Number(rounding >> 32n);
+    },
+  },
+  {
+    id: 2,
+    requantizer: "tflite-single",
+    reason: "64-bit scalar, right for every accumulator and shift",
+    allows: always,
+    pack: packFixedPoint,
+  },
+  {
+    id: 4,
+    requantizer: "float-even",
+    reason: "clamped before it is rounded, so right for every accumulator",
+    allows: always,
+    pack(words, lane, { scale }) {
+      new Float32Array(words.buffer, words.byteOffset, words.length)[MULTIPLIER + lane] = scale;
+    },
+  },
+  {
+    id: 5,
+    requantizer: "none",
+    reason: "the accumulator is the output",
+    allows: always,
+    pack() {},
+  },
+];
+
+/** The id of the exact scalar form, for ops that requantize few values. */
+export function exactForm(requantizer: Requantization["requantizer"]): number {
+  return FORMS.findLast((form) => form.requantizer === requantizer)!.id;
+}
+
+/** Multiplier, shift and scale of one channel; what a requantizer does not use is 0. */
+export function channelOf(args: Requantization, channel: number): Channel {
+  const at = (values: ArrayLike<number>) => values[values.length === 1 ? 0 : channel];
+  if (args.requantizer === "none") return { multiplier: 0, shift: 0, scale: 0 };
+  if (args.requantizer === "float-even") {
+    return { multiplier: 0, shift: 0, scale: Math.fround(at(args.scale)) };
+  }
+  return { multiplier: at(args.multiplier), shift: at(args.shift), scale: 0 };
+}
+
+/** The form for a layer whose accumulators never exceed accBound in magnitude. */
+export function chooseForm(args: Requantization, accBound: number): Form {
+  const shifts = { min: 0, max: 0 };
+  if ("shift" in args) {
+    for (let i = 0; i < args.shift.length; i++) {
+      shifts.min = Math.min(shifts.min, args.shift[i]);
+      shifts.max = Math.max(shifts.max, args.shift[i]);
+    }
+  }
+  return FORMS.find((form) => form.requantizer === args.requantizer && form.allows(accBound, shifts))!;
+}
+
+/** Panels of eight channels: bias and the form's fields. groups: each starts a panel of its own. */
+export function packPanels(
+  form: Form,
+  args: Requantization,
+  bias: ArrayLike<number> | null,
+  shape: { groups: number; groupDepth: number },
+): Int32Array {
+  const panelsPerGroup = Math.ceil(shape.groupDepth / PANEL_LANES);
+  const words = new Int32Array(shape.groups * panelsPerGroup * PANEL_WORDS);
+  for (let group = 0; group < shape.groups; group++) {
+    for (let i = 0; i < shape.groupDepth; i++) {
+      const panel = group * panelsPerGroup + Math.floor(i / PANEL_LANES);
+      const fields = words.subarray(panel * PANEL_WORDS, (panel + 1) * PANEL_WORDS);
+      const channel = group * shape.groupDepth + i;
+      fields[i % PANEL_LANES] = bias === null ? 0 : bias[channel];
+      form.pack(fields, i % PANEL_LANES, channelOf(args, channel));
+    }
+  }
+  return words;
+}
