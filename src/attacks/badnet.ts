@@ -26,7 +26,10 @@ const DEFAULTS: BadNetOptions = {
   colour: "white",
 };
 
-const COLOURS: Record<string, number[]> = { white: [255, 255, 255], yellow: [255, 255, 0] };
+const COLOURS = new Map([
+  ["white", [255, 255, 255]],
+  ["yellow", [255, 255, 0]],
+]);
 const CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right", "centre"];
 
 function checkInteger(name: string, value: number, minimum: number, maximum: number): void {
@@ -67,7 +70,7 @@ function painter(colour: string): (x: number, y: number) => number[] {
   if (colour === "checkerboard") {
     return (x, y) => ((x + y) % 2 === 0 ? [255, 255, 255] : [0, 0, 0]);
   }
-  const solid = COLOURS[colour] ?? integers(colour, 3);
+  const solid = COLOURS.get(colour) ?? integers(colour, 3);
   if (!solid) {
     throw new TypeError(
       `colour: expected white, yellow, checkerboard or r,g,b, got ${JSON.stringify(colour)}`,
@@ -144,8 +147,17 @@ function checkShape(expected: ImageShape, got: ImageShape): void {
   }
 }
 
+function complete(given: Partial<BadNetOptions>): BadNetOptions {
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  const unknown = set.find(([name]) => !Object.hasOwn(DEFAULTS, name));
+  if (unknown) {
+    throw new TypeError(`badnet: expected ${Object.keys(DEFAULTS).join(", ")}, got ${unknown[0]}`);
+  }
+  return { ...DEFAULTS, ...Object.fromEntries(set) };
+}
+
 function prepare(given: Partial<BadNetOptions>, shape: ImageShape, classes: number): PreparedAttack {
-  const options = { ...DEFAULTS, ...given };
+  const options = complete(given);
   const { target, poisonRate } = options;
   checkInteger("target", target, 0, classes - 1);
   if (!(poisonRate > 0 && poisonRate < 1)) {

@@ -1,7 +1,7 @@
 import { DataError } from "../errors.ts";
 import { concatenate, type Records, readRecords } from "./binary.ts";
 import { type Files, firstExisting, listDirectory, listed, readFile, sha256 } from "./files.ts";
-import { assemble, type DatasetRow, type Loaded, type LoadOptions, ownTracks } from "./loading.ts";
+import { assemble, type DatasetRow, directoryOf, type Loaded, ownTracks } from "./loading.ts";
 
 const CLASS_NAMES = [
   "airplane",
@@ -68,9 +68,8 @@ async function readAll(
   return concatenate(parts);
 }
 
-async function loadCifar10(options: LoadOptions, files: Files): Promise<Loaded> {
-  if (!options.path) throw new TypeError("cifar10: expected the path of a directory, got none");
-  const { directory, layout } = await findLayout(files, options.path);
+async function loadCifar10(path: string, files: Files): Promise<Loaded> {
+  const { directory, layout } = await findLayout(files, path);
   const digests: Record<string, string> = {};
   const train = await readAll(files, directory, layout.train, digests);
   const test = await readAll(files, directory, layout.test, digests);
@@ -84,5 +83,6 @@ export const cifar10: DatasetRow = {
   classNames: CLASS_NAMES,
   flip: true,
   needsPath: true,
-  load: async (options, files) => assemble(cifar10, await loadCifar10(options, files), options),
+  load: async (options, files) =>
+    assemble(cifar10, await loadCifar10(directoryOf(cifar10, options), files), options),
 };

@@ -3,7 +3,7 @@ import { type Records, readRecords } from "./binary.ts";
 import { integerColumn, parseCsv } from "./csv.ts";
 import { type Files, firstExisting, listDirectory, listed, readFile, sha256 } from "./files.ts";
 import { loadOfficial, OFFICIAL_LAYOUT } from "./gtsrbOfficial.ts";
-import { assemble, type DatasetRow, type Loaded, type LoadOptions } from "./loading.ts";
+import { assemble, type DatasetRow, directoryOf, type Loaded } from "./loading.ts";
 
 /** Class names in the order of the official class ids. Source: GTSRB, Stallkamp et al. 2012. */
 const CLASS_NAMES = [
@@ -101,9 +101,7 @@ async function loadBinary(files: Files, directory: string): Promise<Loaded> {
   };
 }
 
-async function loadGtsrb(options: LoadOptions, files: Files): Promise<Loaded> {
-  const { path } = options;
-  if (!path) throw new TypeError("gtsrb: expected the path of a directory, got none");
+async function loadGtsrb(path: string, files: Files): Promise<Loaded> {
   const names = await listDirectory(files, path);
   if (names.some((name) => /^(train|test)\.(bin|csv)$/.test(name))) return loadBinary(files, path);
   const official = [path, `${path}/GTSRB`];
@@ -126,5 +124,6 @@ export const gtsrb: DatasetRow = {
   classNames: CLASS_NAMES,
   flip: false,
   needsPath: true,
-  load: async (options, files) => assemble(gtsrb, await loadGtsrb(options, files), options),
+  load: async (options, files) =>
+    assemble(gtsrb, await loadGtsrb(directoryOf(gtsrb, options), files), options),
 };

@@ -33,6 +33,7 @@ async function readFolder(
 ): Promise<Folder> {
   const csvBytes = await readFile(files, csvPath);
   const csv = parseCsv(csvBytes, csvPath, ";");
+  if (csv.rows === 0) throw new DataError(csvPath, "a line for every image", "a header alone");
   const names = textColumn(csv, "Filename");
   const labels = Uint8Array.from(integerColumn(csv, "ClassId", classes - 1));
   const pixels = new Uint8Array(names.length * IMAGE_BYTES);

@@ -34,6 +34,12 @@ export interface Loaded {
   caveat: string;
 }
 
+/** The directory that `options` names, without a closing slash. Throws TypeError if they name none. */
+export function directoryOf({ name }: DatasetRow, { path }: LoadOptions): string {
+  if (!path) throw new TypeError(`${name}: expected the path of a directory, got none`);
+  return path.replace(/(.)\/+$/, "$1");
+}
+
 /** Gives every record its own track, from `first` on. */
 export function ownTracks(records: Records, first: number): Int32Array {
   return Int32Array.from({ length: records.count }, (_, i) => first + i);

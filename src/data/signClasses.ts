@@ -24,6 +24,16 @@ const car = all(
   disc(-0.32, 0.3, 0.16),
   disc(0.32, 0.3, 0.16),
 );
+const pair = all(
+  box(-0.66, -0.08, -0.06, 0.22),
+  box(-0.54, -0.36, -0.18, 0),
+  box(-0.62, 0.22, -0.46, 0.38),
+  box(-0.26, 0.22, -0.1, 0.38),
+  box(0.06, -0.08, 0.66, 0.22),
+  box(0.18, -0.36, 0.54, 0),
+  box(0.1, 0.22, 0.26, 0.38),
+  box(0.46, 0.22, 0.62, 0.38),
+);
 const person = all(
   disc(0, -0.42, 0.16),
   line(0, -0.25, 0, 0.1, 0.22),
@@ -97,7 +107,7 @@ export const SIGN_CLASSES: SignClass[] = [
   ban("no cars", car),
   ban("no pedestrians", person),
   ban("no bicycles", bicycle),
-  ban("no passing", all(moved(car, -0.32, 0, 0.5), moved(car, 0.32, 0, 0.5))),
+  ban("no passing", pair),
   ban("no left turn", all(arrow(0.3, 0.5, 0.3, -0.15, -0.55, -0.15))),
   ban("no right turn", all(arrow(-0.3, 0.5, -0.3, -0.15, 0.55, -0.15))),
   { ...ban("no stopping", cross, "red"), fill: "blue" },
@@ -138,7 +148,7 @@ export const SIGN_CLASSES: SignClass[] = [
     ),
   ),
   order("bicycles", bicycle),
-  warning("danger", all(line(0, -0.55, 0, 0.12, 0.24), disc(0, 0.5, 0.16))),
+  warning("danger", all(line(0, -0.66, 0, 0.14, 0.28), disc(0, 0.58, 0.18))),
   warning("curve to the left", arrow(0.3, 0.6, 0.3, 0, -0.4, -0.6)),
   warning("curve to the right", arrow(-0.3, 0.6, -0.3, 0, 0.4, -0.6)),
   warning(
@@ -153,7 +163,7 @@ export const SIGN_CLASSES: SignClass[] = [
     ),
   ),
   warning("crossroads", all(line(0, -0.6, 0, 0.6, 0.28), line(-0.55, 0.1, 0.55, 0.1, 0.28))),
-  warning("signals", all(disc(0, -0.5, 0.19), disc(0, 0, 0.19), disc(0, 0.5, 0.19))),
+  warning("signals", all(disc(0, -0.6, 0.21), disc(0, 0, 0.21), disc(0, 0.6, 0.21))),
   warning("children", all(moved(person, -0.35, 0.1, 0.85), moved(person, 0.35, 0.1, 0.85))),
   warning("ice", snow),
   { ...diamond("priority road", "yellow", nothing), rim: "white", rimWidth: 0.2 },

@@ -41,8 +41,8 @@ type Colour = [number, number, number];
 
 /** What all frames of one physical sign share. */
 export interface Track {
-  /** Colours of rim, fill and ink after wear. */
-  paints: [Colour, Colour, Colour];
+  /** Colours of rim, fill and ink after wear, three values each. */
+  paints: Float64Array;
   /** Half-angle tangent of the rotation. */
   tilt: number;
   /** Width over height, and perspective along x and y. */
@@ -120,7 +120,7 @@ export function drawTrack(sign: SignClass, random: Random): Track {
     }) as Colour;
   const far = between(random, 8.5, 11.5);
   return {
-    paints: [worn(sign.rim), worn(sign.fill), worn(sign.ink)],
+    paints: Float64Array.of(...worn(sign.rim), ...worn(sign.fill), ...worn(sign.ink)),
     tilt: between(random, -0.1, 0.1),
     aspect: between(random, 0.82, 1.12),
     lean: [between(random, -0.16, 0.16), between(random, -0.12, 0.12)],
@@ -132,7 +132,7 @@ export function drawTrack(sign: SignClass, random: Random): Track {
       edge: between(random, -0.6, 0.8),
       gain: random.below(3) === 0 ? between(random, 0.35, 0.75) : 1,
     },
-    light: between(random, 0.3, 1.12),
+    light: between(random, 0.33, 1.12),
     far,
     near: between(random, far, 15),
     drift: [between(random, -4, 4), between(random, -4, 4)],

@@ -39,7 +39,7 @@ function drawFrame(track: Track, progress: number, random: Random): Frame {
     spread: [blur * (sideways ? smear : 1), blur * (sideways ? 1 : smear)],
     light: track.light * between(random, 0.85, 1.15),
     haze: random.below(3) === 0 ? between(random, 0, 55) : between(random, 0, 12),
-    noise: between(random, 2, 20),
+    noise: between(random, 2, 16),
     parallax: [between(random, -3, 3), between(random, -3, 3)],
   };
 }
@@ -48,8 +48,10 @@ function drawFrame(track: Track, progress: number, random: Random): Frame {
 function paintBackground({ grid, boxes }: Background, x: number, y: number, colour: Float64Array): void {
   const u = Math.min(Math.max((x / SIDE) * (GRID - 1), 0), GRID - 1.001);
   const v = Math.min(Math.max((y / SIDE) * (GRID - 1), 0), GRID - 1.001);
-  const [column, row] = [Math.floor(u), Math.floor(v)];
-  const [du, dv] = [u - column, v - row];
+  const column = Math.floor(u);
+  const row = Math.floor(v);
+  const du = u - column;
+  const dv = v - row;
   const at = (row * GRID + column) * 3;
   for (let k = 0; k < 3; k++) {
     const top = grid[at + k] * (1 - du) + grid[at + 3 + k] * du;
@@ -57,7 +59,9 @@ function paintBackground({ grid, boxes }: Background, x: number, y: number, colo
     colour[k] = top * (1 - dv) + bottom * dv;
   }
   for (const box of boxes) {
-    if (x >= box.left && x < box.right && y >= box.top && y < box.bottom) colour.set(box.colour);
+    if (x >= box.left && x < box.right && y >= box.top && y < box.bottom) {
+      for (let k = 0; k < 3; k++) colour[k] = box.colour[k];
+    }
   }
 }
 
@@ -79,7 +83,7 @@ function projection(track: Track, { radius, centre, tilt }: Frame): Float64Array
   return Float64Array.of(...row(a), ...row(b), ...w);
 }
 
-/** Counts in `cover` how many of the samples of pixel (x, y) show rim, fill and symbol. */
+/** Counts in `cover` how many of the samples of pixel (x, y) show nothing, rim, fill and symbol. */
 function coverPixel(
   texture: Uint8Array,
   m: Float64Array,
@@ -88,17 +92,25 @@ function coverPixel(
   y: number,
   cover: Int32Array,
 ): void {
-  cover.fill(0);
+  const stepX = spread[0] / SAMPLES;
+  const stepY = spread[1] / SAMPLES;
+  const left = x + 0.5 - ((SAMPLES - 1) / 2) * stepX;
+  const top = y + 0.5 - ((SAMPLES - 1) / 2) * stepY;
+  for (let code = 0; code < 4; code++) cover[code] = 0;
   for (let i = 0; i < SAMPLES; i++) {
-    const sy = y + 0.5 + ((i + 0.5) / SAMPLES - 0.5) * spread[1];
+    const sy = top + i * stepY;
+    let u = m[0] * left + m[1] * sy + m[2];
+    let v = m[3] * left + m[4] * sy + m[5];
+    let w = m[6] * left + m[7] * sy + m[8];
     for (let j = 0; j < SAMPLES; j++) {
-      const sx = x + 0.5 + ((j + 0.5) / SAMPLES - 0.5) * spread[0];
-      const w = m[6] * sx + m[7] * sy + m[8];
-      const u = (m[0] * sx + m[1] * sy + m[2]) / w;
-      const v = (m[3] * sx + m[4] * sy + m[5]) / w;
-      if (u >= 0 && v >= 0 && u < TEXELS && v < TEXELS) {
-        cover[texture[Math.floor(v) * TEXELS + Math.floor(u)]]++;
-      }
+      const inverse = 1 / w;
+      const column = (u * inverse) | 0;
+      const row = (v * inverse) | 0;
+      const inside = u >= 0 && v >= 0 && column < TEXELS && row < TEXELS;
+      cover[inside ? texture[row * TEXELS + column] : 0]++;
+      u += m[0] * stepX;
+      v += m[3] * stepX;
+      w += m[6] * stepX;
     }
   }
 }
@@ -111,6 +123,11 @@ function shadeAt({ shade }: Track, x: number, y: number): number {
   return 1 + (shade.gain - 1) * share;
 }
 
+/** Noise of the three channels from one draw of 30 bits: 10 bits each, uniform in [-1, 1). */
+function noiseOf(bits: number, channel: number): number {
+  return ((bits >>> (10 * channel)) & 1023) / 512 - 1;
+}
+
 /** Draws a frame of the track into `pixels` (32x32x3, NHWC) at `offset`. progress: 0 first, 1 last of the track. */
 export function paintFrame(
   { texture, track, progress }: { texture: Uint8Array; track: Track; progress: number },
@@ -119,21 +136,23 @@ export function paintFrame(
   offset: number,
 ): void {
   const frame = drawFrame(track, progress, random);
+  const { light, haze, noise, spread, parallax } = frame;
+  const { paints, cast, background } = track;
   const m = projection(track, frame);
-  const colour = new Float64Array(3);
+  const behind = new Float64Array(3);
   const cover = new Int32Array(4);
   const total = SAMPLES * SAMPLES;
   for (let y = 0; y < SIDE; y++) {
     for (let x = 0; x < SIDE; x++) {
-      paintBackground(track.background, x + frame.parallax[0], y + frame.parallax[1], colour);
-      coverPixel(texture, m, frame.spread, x, y, cover);
-      const behind = total - cover[1] - cover[2] - cover[3];
-      const light = frame.light * shadeAt(track, x, y);
+      coverPixel(texture, m, spread, x, y, cover);
+      const rest = cover[0];
+      if (rest > 0) paintBackground(background, x + parallax[0], y + parallax[1], behind);
+      const gain = (light * shadeAt(track, x, y)) / total;
+      const bits = random.below(2 ** 30);
       for (let k = 0; k < 3; k++) {
-        let sum = behind * colour[k];
-        for (let code = 1; code <= 3; code++) sum += cover[code] * track.paints[code - 1][k];
-        const lit = (sum / total) * light * track.cast[k] + frame.haze;
-        const value = lit + frame.noise * (random.uniform() + random.uniform() - 1);
+        let sum = cover[1] * paints[k] + cover[2] * paints[3 + k] + cover[3] * paints[6 + k];
+        if (rest > 0) sum += rest * behind[k];
+        const value = sum * gain * cast[k] + haze + noise * noiseOf(bits, k);
         pixels[offset + (y * SIDE + x) * 3 + k] = Math.floor(Math.min(Math.max(value, 0), 255) + 0.5);
       }
     }
