@@ -62,7 +62,7 @@ test("more images of one split leave the others as they are", async () => {
   expect(more.held).toBe(digest.held);
 });
 
-test("any two classes differ in 1.5 % of the sign's area at least", () => {
+test("any two classes differ in 1 % of the texture at least", () => {
   const drawn = SIGN_CLASSES.map((sign) => {
     const paints = ["none", sign.rim, sign.fill, sign.ink];
     return Array.from(drawTexture(sign), (code) => paints[code]);
@@ -71,7 +71,7 @@ test("any two classes differ in 1.5 % of the sign's area at least", () => {
     for (let b = 0; b < a; b++) {
       const differing = drawn[a].filter((paint, i) => paint !== drawn[b][i]).length;
       const pair = `${SIGN_CLASSES[a].name}, ${SIGN_CLASSES[b].name}`;
-      expect(differing / drawn[a].length, pair).toBeGreaterThan(0.015);
+      expect(differing / drawn[a].length, pair).toBeGreaterThan(0.01);
     }
   }
 });
