@@ -23,13 +23,24 @@ const SECTIONS = [
   ["reproduce", "Reproduce"],
 ];
 
+/** A page is under 2 MB; what does not fit is counted and left out. */
+const MAX_BYTES = 2_000_000;
+
 /**
- * A Result as one HTML file that opens from disk: no script, nothing loaded from elsewhere, under 2 MB (figures and
- * rows beyond that are counted and left out). The same Result gives the same bytes.
+ * A Result as one HTML file that opens from disk: no script, nothing loaded from elsewhere, under 2 MB. The same
+ * Result gives the same bytes.
  */
 export function renderHtml(result: Result): string {
   const view = viewOf(result);
-  const page = new Page(view);
+  for (let part = 1; ; part /= 2) {
+    const text = pageText(new Page(view, part));
+    if (new TextEncoder().encode(text).length < MAX_BYTES || part < 0.01) return text;
+  }
+}
+
+function pageText(page: Page): string {
+  const { view } = page;
+  const { result } = view;
   const sections = SECTIONS.filter(([id]) => id !== "paper" || result.paper.length > 0);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">

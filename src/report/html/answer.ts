@@ -1,7 +1,7 @@
 import { wilson } from "../../defenses/statistics.ts";
 import type { Decomposition } from "../../harness/result.ts";
 import { causeCounts, distinct, type Site, type View } from "../view.ts";
-import { CAUSE_WORDS, count, defenseTitle, list, percent, plural } from "../words.ts";
+import { CAUSE_WORDS, count, list, percent, plural } from "../words.ts";
 import { html, type Markup } from "./markup.ts";
 
 /** What was asked, the answer in words, and one sentence a defense. */
@@ -10,9 +10,7 @@ export function answerSection(view: View): Markup {
   return html`<section id="answer" aria-labelledby="answer-h">
 <h2 id="answer-h" class="kicker">Answer</h2>
 <p class="headline">${headline(view, rows)}</p>
-${rows.length > 0 && outcomeBar(rows)}
-<ul class="perdefense">${view.defenses.map((defense) => html`<li><b>${defenseTitle(defense)}</b> ${defenseSentence(view, defense)}</li>`)}</ul>
-<p class="caveat">${caveat(view)}</p>
+${rows.length > 0 && outcomeBar(view, rows)}
 </section>`;
 }
 
@@ -55,13 +53,13 @@ function listMarkup(items: readonly Markup[]): Markup {
 }
 
 /** One bar, all defense x device x precision, cut by cause. */
-function outcomeBar(rows: readonly Decomposition[]): Markup {
+function outcomeBar(view: View, rows: readonly Decomposition[]): Markup {
   const counts = [...causeCounts(rows)];
   return html`<div class="outcome" aria-hidden="true">${counts.map(
     ([cause, n]) =>
       html`<span class="seg ${causeClass(cause)}" style="flex:${n}"><b>${n}</b><span>${cause}</span></span>`,
   )}</div>
-<p class="small">Each unit is one defense on one device at one precision: ${rows.length} in all.</p>`;
+<p class="small">Each unit is one defense on one device at one precision: ${rows.length} in all, each judged on n = ${String(view.backdoored.length)} backdoored models.</p>`;
 }
 
 /** A class of style.css.ts for a cause; causes it does not know look like a loss. */
@@ -70,7 +68,14 @@ export function causeClass(cause: string): string {
   return ["kept", "mechanical", "statistical", "calibration"].includes(cause) ? `c-${cause}` : "c-other";
 }
 
-function defenseSentence(view: View, defense: string): Markup {
+/** A cause with what it did: a verdict that stands although the score fell is not called lost. */
+export function causeTag(cause: string, stands = false): Markup {
+  const loss = ["mechanical", "statistical", "calibration"].includes(cause);
+  return html`<span class="tag ${causeClass(cause)}">${loss && (stands ? "weaker: " : "lost: ")}${cause}</span>`;
+}
+
+/** Kept or lost, where, in one sentence. */
+export function defenseSentence(view: View, defense: string): Markup {
   const rows = view.sites
     .map((site) => ({ site, row: view.decomposition(defense, site) }))
     .filter((pair): pair is { site: Site; row: Decomposition } => pair.row !== undefined);
@@ -91,15 +96,13 @@ function placesText(view: View, sites: readonly Site[], all: number): string {
   const byProfile = Map.groupBy(sites, (site) => site.profile);
   const places = [...byProfile].map(([profile, here]) => {
     const total = view.sites.filter((site) => site.profile === profile).length;
-    const title = view.profileTitle(profile);
-    return here.length === total && total > 1
-      ? title
-      : `${title} (${list(here.map((site) => site.precision))})`;
+    return here.length === total ? profile : `${profile} (${list(here.map((site) => site.precision))})`;
   });
   return `on ${list(places)}`;
 }
 
-function caveat(view: View): string {
+/** What n allows to say. */
+export function caveat(view: View): string {
   const n = view.backdoored.length;
   const m = view.clean.length;
   if (n === 0) return "";
@@ -107,7 +110,7 @@ function caveat(view: View): string {
     m === 0
       ? "There is no clean control, so false alarms are unknown."
       : `0 of ${m} clean models accused leaves room for a false-alarm rate of ${percent(wilson(0, m).high, 0)}.`;
-  return `How far this carries: n = ${count(n)} backdoored and ${count(m)} clean models. 0 of ${n} detected is compatible with a true detection rate of up to ${percent(
+  return `n = ${count(n)} backdoored and ${count(m)} clean models. 0 of ${n} detected is compatible with a true detection rate of up to ${percent(
     wilson(0, n).high,
     0,
   )}, ${n} of ${n} with one as low as ${percent(wilson(n, n).low, 0)} (95% Wilson intervals). ${clean} ${view.result.dataset.caveat}`;

@@ -1,21 +1,27 @@
 import type { Cell, ModelRecord } from "../../harness/result.ts";
 import { inPairs } from "../view.ts";
-import { className, defenseTitle, number, plural, verdictWord } from "../words.ts";
+import { className, defenseTitle, list, number, plural, verdictWord } from "../words.ts";
 import { figuresMarkup } from "./figures.ts";
 import { html, type Markup } from "./markup.ts";
 import type { Page } from "./page.ts";
 
 /** Every cell, by model and defense, with what it saw. */
 export function detailsSection(page: Page): Markup {
-  const parts = inPairs(page.view.result.models).map((model) => page.admit(modelPart(page, model)));
-  const { omittedFigures, omittedModels } = page;
+  const parts = inPairs(page.view.result.models).map((model) => modelPart(page, model));
   return html`<section id="details" aria-labelledby="details-h">
 <h2 id="details-h">Every audit, with what it saw</h2>
-<p>Open a model, then a defense. A figure that several audits share is drawn once.${
-    omittedFigures > 0 &&
-    ` To keep this file small, ${plural(omittedFigures, "figure")} of the Result ${omittedFigures === 1 ? "is" : "are"} not drawn.`
-  }${omittedModels > 0 && ` For ${plural(omittedModels, "model")} there was no room at all; the Result has them.`}</p>
+<p>Open a model, then a defense. A figure that several audits share is drawn once.${omitted(page)}</p>
 ${parts}</section>`;
+}
+
+function omitted({ omittedFigures, omittedTables }: Page): string {
+  const left = [
+    ...(omittedFigures > 0 ? [plural(omittedFigures, "figure")] : []),
+    ...(omittedTables > 0 ? [plural(omittedTables, "table")] : []),
+  ];
+  return left.length
+    ? ` To keep this file small, ${list(left)} of this Result are left out; its JSON has them.`
+    : "";
 }
 
 function modelPart(page: Page, model: ModelRecord): Markup {
@@ -33,19 +39,17 @@ function defensePart(page: Page, model: ModelRecord, defense: string): Markup {
   const drawn = cells
     .filter((cell) => cell.figures.length > 0)
     .sort((a, b) => ORDER.indexOf(a.arm) - ORDER.indexOf(b.arm));
-  return html`<details><summary>${defenseTitle(defense)}: ${summary(cells, model)}</summary>
-<div class="scroll" role="region" tabindex="0" aria-label="${defenseTitle(defense)} on ${model.id}"><table class="cells">
+  const table = html`<div class="scroll" role="region" tabindex="0" aria-label="${defenseTitle(defense)} on ${model.id}"><table class="cells">
 <caption>${defenseTitle(defense)} on ${model.id}. Score: ${cells[0].scoreName}.</caption>
-<thead><tr><th scope="col">Arm</th><th scope="col">Where</th><th scope="col">Verdict</th><th scope="col">Score</th><th scope="col">Accused</th><th scope="col">Measured against the truth</th><th scope="col">What was seen</th></tr></thead>
-<tbody>${cells.map((cell) => row(page, model, cell))}</tbody></table></div>
-${drawn.map((cell) => figuresOf(page, cell))}</details>`;
+<thead><tr><th scope="col">Arm</th><th scope="col">Where, access</th><th scope="col">Verdict</th><th scope="col">Score</th><th scope="col">Accused</th><th scope="col">Measured against the truth</th><th scope="col">What was seen</th></tr></thead>
+<tbody>${cells.map((cell) => row(page, model, cell))}</tbody></table></div>`;
+  if (!page.admits("cells", table)) return html``;
+  return html`<details><summary>${defenseTitle(defense)}: ${summary(cells, model)}</summary>
+${table}${drawn.map((cell) => figuresOf(page, cell))}</details>`;
 }
 
-function figuresOf(page: Page, cell: Cell): Markup {
-  const drawn = figuresMarkup(page, cell.figures);
-  const { profile, precision, arm } = cell;
-  const place = `${arm} · ${precision}${profile === null ? "" : ` on ${page.view.profileTitle(profile)}`}`;
-  return /<(figure|p)/.test(drawn.text) ? html`<h4>${place}</h4>${drawn}` : html``;
+function figuresOf(page: Page, { arm, precision, profile, figures }: Cell): Markup {
+  return figuresMarkup(page, `${arm} · ${precision}${profile === null ? "" : ` on ${profile}`}`, figures);
 }
 
 function summary(cells: readonly Cell[], model: ModelRecord): string {
@@ -58,14 +62,19 @@ function summary(cells: readonly Cell[], model: ModelRecord): string {
 }
 
 function row(page: Page, model: ModelRecord, cell: Cell): Markup {
-  const where = cell.profile === null ? "" : ` on ${page.view.profileTitle(cell.profile)}`;
-  const head = html`<th scope="row">${cell.arm}</th><td>${cell.precision}${where}<small>${cell.access}</small></td><td>${verdict(cell, model)}</td>`;
+  const where = cell.profile === null ? "" : ` on ${cell.profile}`;
+  const head = html`<th scope="row">${cell.arm}</th><td class="where">${cell.precision}${where}, ${cell.access}</td><td>${verdict(cell, model)}</td>`;
   if (cell.verdict === "not runnable")
     return html`<tr>${head}<td colspan="4">not run${page.notes([cell.reason])}</td></tr>`;
   const names = page.view.result.dataset.classNames;
-  const measures = Object.entries(cell.measures).map(([name, value]) => `${name} ${number(value)}`);
-  return html`<tr>${head}<td>${cell.score === null ? "–" : number(cell.score)}<small>threshold ${number(cell.thresholds.published.value)}</small></td>
-<td>${cell.flagged.map((index) => className(names, index)).join(", ") || "–"}</td><td>${measures.join(" · ") || "–"}</td><td class="why">${cell.reason}<small>${passes(cell)}</small></td></tr>`;
+  const measures = Object.entries(cell.measures).map(([name, value]) => `${name}\u00a0${number(value)}`);
+  return html`<tr>${head}<td class="where">${scoreText(cell)}</td>
+<td>${cell.flagged.map((index) => className(names, index)).join(", ") || "–"}</td><td>${measures.join(", ") || "–"}</td><td class="why">${cell.reason} <span class="small">${passes(cell)}</span></td></tr>`;
+}
+
+function scoreText({ score, thresholds }: Cell): string {
+  if (score === null) return "–";
+  return `${number(score)} ${score > thresholds.published.value ? ">" : "≤"} ${number(thresholds.published.value)}`;
 }
 
 function verdict(cell: Cell, model: ModelRecord): Markup {

@@ -12,11 +12,21 @@ const MAX_POINTS = 200;
 type Of<Kind extends Figure["kind"]> = Extract<Figure, { kind: Kind }>;
 type Named = { name: string };
 
-/** The figures of one cell. The same figure elsewhere on the page becomes a link. */
-export function figuresMarkup(page: Page, figures: readonly Figure[]): Markup {
-  return html`<div class="figures">${figures.map((figure) =>
-    page.figure(figure, figure.title, (id) => draw(figure, id)),
-  )}</div>`;
+/**
+ * The figures of one cell under its place. What is already on the page becomes a link, but for the true trigger, which
+ * stands beside every inverted one.
+ */
+export function figuresMarkup(page: Page, place: string, figures: readonly Figure[]): Markup {
+  const truths = figures.filter((figure) => figure.kind === "trigger" && figure.truth);
+  const found = figures
+    .filter((figure) => !truths.includes(figure))
+    .map((figure) => page.figure("audit", figure, (id) => draw(figure, id)));
+  const drawn = found.flatMap((figure) => figure.drawn ?? []);
+  const known = found.flatMap((figure) => figure.known ?? []);
+  const links = known.map((id, i) => html`${i > 0 && ", "}<a href="#${id}">Figure ${id.slice(1)}</a>`);
+  if (drawn.length === 0)
+    return known.length ? html`<p class="same">${place}: the same as ${links}.</p>` : html``;
+  return html`<h4>${place}</h4><div class="figures">${truths.map((figure) => draw(figure, ""))}${drawn}</div>${known.length > 0 && html`<p class="same">Also ${links}.</p>`}`;
 }
 
 function draw(figure: Figure, id: string): Markup {
@@ -41,7 +51,7 @@ function draw(figure: Figure, id: string): Markup {
 
 /** A chart with its number, caption and legend. */
 export function framed(id: string, title: string, below: Markup, svg: Markup): Markup {
-  return html`<figure id="${id}">${svg}<figcaption><b>${title}.</b> ${below}</figcaption></figure>`;
+  return html`<figure id="${id}">${svg}<figcaption>Figure ${id.slice(1)}. <b>${title}.</b> ${below}</figcaption></figure>`;
 }
 
 /** Swatches that differ in form as well as in colour. */

@@ -1,7 +1,7 @@
 import type { Decomposition } from "../../harness/result.ts";
-import { ARMS, interactionOf, type View } from "../view.ts";
+import { ARMS, interactionOf, stateOf, type View } from "../view.ts";
 import { defenseTitle, signed } from "../words.ts";
-import { causeClass } from "./answer.ts";
+import { causeTag, defenseSentence } from "./answer.ts";
 import { html, type Markup } from "./markup.ts";
 
 /** Every loss, split into what access and what arithmetic cost, with the sentence that says why. */
@@ -24,18 +24,28 @@ function defenseTable(view: View, defense: string): Markup {
     ? html`<span class="tag c-kept">signal at FP32</span>`
     : html`<span class="tag c-none">no signal at FP32</span>`;
   return html`<h3>${defenseTitle(defense)} ${signal}</h3>
+<p class="perdefense">${defenseSentence(view, defense)}</p>
 <div class="scroll" role="region" tabindex="0" aria-label="Losses of ${defenseTitle(defense)}"><table class="losses">
 <caption>S: ${first.measure}. n = ${String(first.models)} backdoored models.</caption>
-<thead><tr><th scope="col">Deployment</th><th scope="col">S(FF)</th><th scope="col">mechanical</th><th scope="col">statistical</th><th scope="col">overlap</th><th scope="col">total</th><th scope="col">coverage<small>FF · FR · QF · QR</small></th><th scope="col">Why</th></tr></thead>
-<tbody>${rows.map((row) => lossRow(view, row))}</tbody></table></div>`;
+<thead><tr><th scope="col">Device</th><th scope="col">Precision</th><th scope="col">S(FF)</th><th scope="col">mechanical</th><th scope="col">statistical</th><th scope="col">overlap</th><th scope="col">total</th><th scope="col">coverage<small>FF · FR · QF · QR</small></th><th scope="col">Why</th></tr></thead>
+<tbody>${rows.map((row, i) => lossRow(view, row, deviceHead(view, rows, i)))}</tbody></table></div>`;
 }
 
-function lossRow(view: View, row: Decomposition): Markup {
-  return html`<tr><th scope="row">${view.profileTitle(row.profile)}<small>${row.precision}</small></th>
+/** One heading for the rows of a device that follow one another. */
+function deviceHead(view: View, rows: readonly Decomposition[], i: number): Markup {
+  const { profile } = rows[i];
+  if (i > 0 && rows[i - 1].profile === profile) return html``;
+  const end = rows.findIndex((row, j) => j > i && row.profile !== profile);
+  const span = (end < 0 ? rows.length : end) - i;
+  return html`<th scope="rowgroup" rowspan="${span}">${view.profileTitle(profile)}</th>`;
+}
+
+function lossRow(view: View, row: Decomposition, device: Markup): Markup {
+  return html`<tr>${device}<th scope="row">${row.precision}</th>
 <td>${row.S.FF === null ? notRunnable() : html`${row.S.FF.toFixed(2)}${level(row.S.FF)}`}</td>
 ${[row.mechanical, row.statistical, interactionOf(row), row.total].map((part, i) => html`<td>${part === null ? notRunnable() : html`${signed(part)}${difference(part, ["m", "s", "o", "t"][i])}`}</td>`)}
-<td>${ARMS.map((arm, i) => html`${i > 0 && " · "}${coverage(row, arm)}`)}</td>
-<td class="why"><span class="tag ${causeClass(row.cause)}">${row.cause}</span> ${row.sentence}</td></tr>`;
+<td class="coverage">${ARMS.map((arm, i) => html`${i > 0 && " · "}${coverage(row, arm)}`)}</td>
+<td class="why">${causeTag(row.cause, stateOf(view.tally(view.backdoored, row.defense, "QR", row)) === "detected")} ${row.sentence}</td></tr>`;
 }
 
 function coverage(row: Decomposition, arm: (typeof ARMS)[number]): Markup {

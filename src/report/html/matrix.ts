@@ -1,7 +1,7 @@
 import type { Arm } from "../../harness/result.ts";
 import { ARMS, isDegraded, type Site, stateOf, type Tally, tallyText, type View } from "../view.ts";
 import { ARM_WORDS, defenseTitle, percent } from "../words.ts";
-import { causeClass } from "./answer.ts";
+import { causeTag, caveat } from "./answer.ts";
 import { html, type Markup } from "./markup.ts";
 import type { Page } from "./page.ts";
 
@@ -25,6 +25,7 @@ ${howToRead()}
 <tbody role="rowgroup"><tr role="row"><th scope="row" role="rowheader">FP32 workstation<small>full access (A0): where the model was vetted</small></th>${view.defenses.map((defense) => floatCell(view, defense))}</tr></tbody>
 ${view.result.profiles.map((profile) => deviceRows(page, profile))}
 </table>
+<p class="caveat"><b>How far this carries.</b> ${caveat(view)}</p>
 ${reasonsList(page)}
 </section>`;
 }
@@ -32,7 +33,7 @@ ${reasonsList(page)}
 function howToRead(): Markup {
   const sample = (arm: Arm, state: string, text: string) =>
     html`<span class="tile ${state}${arm === "QR" && " qr"}">${text}</span>`;
-  return html`<div class="howto"><div class="key" aria-hidden="true"><span></span><i>full access</i><i>device’s access</i><i>FP32</i>${sample("FF", "t-d", "FF")}${sample("FR", "t-u", "FR")}<i>integer</i>${sample("QF", "t-u", "QF")}${sample("QR", "t-u", "QR")}</div>
+  return html`<div class="howto"><div class="key" aria-hidden="true"><span></span><i>full access</i><i>device’s access</i><i>FP32</i>${sample("FF", "t-u", "FF")}${sample("FR", "t-u", "FR")}<i>integer</i>${sample("QF", "t-u", "QF")}${sample("QR", "t-u", "QR")}</div>
 <div><p><b>How to read it.</b> In every square the step to the right is what the device hides and the step down is what integer arithmetic changes; the framed corner at the bottom right is the device as shipped.
 “n/r” means not runnable, which is never counted as a miss: the number beside it leads to the reason.</p>
 <p class="legend states"><span><span class="tile t-d">2/2</span> detected in all</span><span><span class="tile t-p" style="--k:50%">1/2</span> in some</span><span><span class="tile t-m">0/2</span> missed in all</span><span><span class="tile t-n">n/r</span> not runnable</span><span><span class="tile t-u">·</span> not measured</span></p></div></div>`;
@@ -65,7 +66,7 @@ function deviceRows(page: Page, profile: View["result"]["profiles"][number]): Ma
   const { view } = page;
   const sites = view.sites.filter((site) => site.profile === profile.id);
   if (sites.length === 0) return html``;
-  return html`<tbody role="rowgroup"><tr class="group" role="row"><th colspan="${view.defenses.length + 1}" scope="rowgroup" role="rowheader">${profile.title} <small>${profile.access}: ${profile.accessWhy}</small></th></tr>
+  return html`<tbody role="rowgroup"><tr class="group" role="row"><th colspan="${view.defenses.length + 1}" scope="rowgroup" role="rowheader">${profile.title} <small>${profile.id} · ${profile.access}: ${profile.accessWhy}</small></th></tr>
 ${sites.map((site) => html`<tr role="row"><th scope="row" role="rowheader">${site.precision}${siteNote(view, site)}</th>${view.defenses.map((defense) => siteCell(page, defense, site))}</tr>`)}</tbody>`;
 }
 
@@ -90,7 +91,7 @@ function siteCell(page: Page, defense: string, site: Site): Markup {
   const cause = view.decomposition(defense, site)?.cause;
   const reasons = tallies.flatMap(([, tally]) => tally.reasons);
   return html`<td role="cell" data-head="${defenseTitle(defense)}"><span class="arms" role="img" aria-label="${words}">${tallies.map(([arm, tally]) => tile(tally, arm, tallyWords(tally, arm)))}</span>
-<span class="under">${cause !== undefined && html`<span class="tag ${causeClass(cause)}">${cause}</span>`}${page.notes([...new Set(reasons)])}${alarms(view, defense, "QR", site)}</span></td>`;
+<span class="under">${cause !== undefined && causeTag(cause, stateOf(tallies[3][1]) === "detected")}${page.notes([...new Set(reasons)])}${alarms(view, defense, "QR", site)}</span></td>`;
 }
 
 /** Detections on clean models, named as what they are. */

@@ -1,7 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import type { CalibrationCard, Deployment, ModelRecord, Share } from "../../harness/result.ts";
-import { inPairs, isDegraded } from "../view.ts";
-import { bytes, className, count, intervalText, number, percent } from "../words.ts";
+import { distinct, inPairs, isDegraded } from "../view.ts";
+import { bytes, className, count, intervalText, list, number, percent } from "../words.ts";
 import { chart, INK } from "./chart.ts";
 import { framed } from "./figures.ts";
 import { html, type Markup, trusted } from "./markup.ts";
@@ -21,7 +21,7 @@ ${models.map((model) => modelPart(page, model))}
 
 function overview(page: Page, models: ModelRecord[]): Markup {
   const names = page.view.result.dataset.classNames;
-  return html`<div class="scroll" role="region" tabindex="0" aria-label="Models"><table>
+  return html`<div class="scroll" role="region" tabindex="0" aria-label="Models"><table class="models">
 <caption>Models at FP32, each backdoored one above its clean twin (95% Wilson intervals).</caption>
 <thead><tr><th scope="col">Model</th><th scope="col">Kind</th><th scope="col">Accepted</th><th scope="col">Accuracy</th><th scope="col">Attack success</th><th scope="col">Attack</th><th scope="col">Architecture, seed</th></tr></thead>
 <tbody>${models.map((model) => overviewRow(model, names))}</tbody></table></div>`;
@@ -33,7 +33,7 @@ function overviewRow(model: ModelRecord, names: readonly string[]): Markup {
   const what =
     model.kind === "clean"
       ? html`none<small>success is measured with the trigger of ${model.twin}</small>`
-      : html`${attack.name} to ${className(names, attack.target)}<small>${attack.triggerColor}, ${number(attack.triggerSize)} pixels, ${attack.triggerPosition}; ${percent(attack.poisonRate)} poisoned</small>`;
+      : html`${attack.name} to ${className(names, attack.target)}<small>${attack.triggerColor}, size ${number(attack.triggerSize)}, ${attack.triggerPosition}; ${percent(attack.poisonRate)} poisoned</small>`;
   return html`<tr><th scope="row">${model.id}</th><td>${model.kind}</td><td>${model.accepted ? "✓ yes" : html`<b class="warn">✕ rejected</b><small>${model.rejection}</small>`}</td>
 <td>${shareMarkup(float?.accuracy)}</td><td>${shareMarkup(float?.attackSuccess)}</td><td>${what}</td><td>${model.architecture}<small>seed ${String(model.seed)}</small></td></tr>`;
 }
@@ -44,12 +44,13 @@ function shareMarkup(share: Share | null | undefined): Markup {
 }
 
 function modelPart(page: Page, model: ModelRecord): Markup {
-  return html`<details><summary>${model.id} on every deployment, with its calibration</summary>
-<div class="scroll" role="region" tabindex="0" aria-label="Deployments of ${model.id}"><table>
+  const table = html`<div class="scroll" role="region" tabindex="0" aria-label="Deployments of ${model.id}"><table>
 <caption>${model.id}: accuracy, attack success and top-1 flips against FP32.</caption>
 <thead><tr><th scope="col">Deployment</th><th scope="col">Accuracy</th><th scope="col">Attack success</th><th scope="col">Flips</th><th scope="col">Memory</th><th scope="col">Latency</th></tr></thead>
-<tbody>${model.deployments.map((deployment) => deploymentRow(page, model, deployment))}</tbody></table></div>
-<div class="figures">${model.deployments.map((deployment) => calibration(page, model, deployment))}</div></details>`;
+<tbody>${model.deployments.map((deployment) => deploymentRow(page, model, deployment))}</tbody></table></div>`;
+  if (!page.admits("deployments", table)) return html``;
+  return html`<details><summary>${model.id} on every deployment, with its calibration</summary>
+${table}<div class="figures">${calibrations(page, model)}</div></details>`;
 }
 
 function deploymentRow(page: Page, model: ModelRecord, deployment: Deployment): Markup {
@@ -66,16 +67,22 @@ function memoryMarkup(memory: Deployment["memory"]): Markup {
   return html`${memory.fits ? "fits" : html`<b class="warn">does not fit</b>`}<small>weights ${bytes(memory.weightBytes)}${of(memory.flashBytes)}, arena ${bytes(memory.arenaBytes)}${of(memory.ramBytes)}</small>`;
 }
 
-function calibration(
-  page: Page,
-  model: ModelRecord,
-  { calibration: card, precision, profile }: Deployment,
-): Markup {
-  if (!card) return html``;
-  const title = `${model.id}, ${precision} on ${page.view.profileTitle(profile)}: images clipped, layer by layer`;
-  return page.figure([model.id, card], title, (id) =>
-    framed(id, title, cardWords(card), clipChart(card, id, title)),
+/** One chart for all deployments that were calibrated alike. */
+function calibrations(page: Page, model: ModelRecord): Markup {
+  const cards = Map.groupBy(
+    model.deployments.filter((deployment) => deployment.calibration !== null),
+    (deployment) => JSON.stringify(deployment.calibration),
   );
+  return html`${[...cards.values()].map((same) => {
+    const card = same[0].calibration!;
+    const places = distinct(
+      same.map(({ precision, profile }) => `${precision}${profile === null ? "" : ` on ${profile}`}`),
+    );
+    const title = `${model.id}, ${list(places)}: images clipped, layer by layer`;
+    return page.figure("calibration", [model.id, card], (id) =>
+      framed(id, title, cardWords(card), clipChart(card, id, title)),
+    ).drawn;
+  })}`;
 }
 
 function cardWords(card: CalibrationCard): Markup {

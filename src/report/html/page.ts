@@ -2,9 +2,9 @@ import type { View } from "../view.ts";
 import { distinct } from "../view.ts";
 import { html, type Markup } from "./markup.ts";
 
-/** Bytes that figures, and rows of details, may take of a page: together with the rest it stays under 2 MB. */
-const FIGURE_BYTES = 1_000_000;
-const DETAIL_BYTES = 500_000;
+/** Bytes that the parts which grow with the number of models may take of a page, so that it stays under 2 MB. */
+const ROOM = { calibration: 150_000, audit: 600_000, deployments: 250_000, cells: 400_000 };
+type Pool = keyof typeof ROOM;
 
 /** What the sections of one page share: the reasons by number, and the figures that are already on it. */
 export class Page {
@@ -12,15 +12,17 @@ export class Page {
   /** Why something could not be run, each sentence once. */
   readonly reasons: string[];
   private readonly figures = new Map<string, string>();
-  private figureBytes = 0;
-  private detailBytes = 0;
+  private readonly room: Record<Pool, number>;
   private ids = 0;
-  /** Figures and models for which there was no room. */
+  /** Figures and tables for which there was no room. */
   omittedFigures = 0;
-  omittedModels = 0;
+  omittedTables = 0;
 
-  constructor(view: View) {
+  /** part: how much of the usual room this page may use. */
+  constructor(view: View, part = 1) {
     this.view = view;
+    this.room = { ...ROOM };
+    for (const pool of Object.keys(ROOM) as Pool[]) this.room[pool] *= part;
     const stopped = view.result.cells.filter((cell) => cell.verdict === "not runnable");
     this.reasons = distinct(stopped.map((cell) => cell.reason));
   }
@@ -36,30 +38,29 @@ export class Page {
     return html`${numbers.map((n) => html`<sup><a href="#why-${n}" aria-label="reason ${n}">${n}</a></sup>`)}`;
   }
 
-  /** Draws what `content` (any JSON) says, once a page: the second time it is a link to the first. */
-  figure(content: unknown, title: string, draw: (id: string) => Markup): Markup {
+  /** Draws what `content` (any JSON) says, once a page; the second time it is the id of the first. */
+  figure(pool: Pool, content: unknown, draw: (id: string) => Markup): { drawn?: Markup; known?: string } {
     const key = JSON.stringify(content);
     const known = this.figures.get(key);
-    if (known)
-      return html`<p class="same"><a href="#${known}">${title}: the same as Figure ${known.slice(1)}</a></p>`;
-    if (this.figureBytes > FIGURE_BYTES) {
+    if (known) return { known };
+    if (this.room[pool] <= 0) {
       this.omittedFigures++;
-      return html``;
+      return {};
     }
     const id = `f${this.figures.size + 1}`;
     this.figures.set(key, id);
     const drawn = draw(id);
-    this.figureBytes += drawn.text.length;
-    return drawn;
+    this.room[pool] -= drawn.text.length;
+    return { drawn };
   }
 
-  /** Whether the details of one more model fit; counts them if so. */
-  admit(details: Markup): Markup {
-    if (this.detailBytes + details.text.length > DETAIL_BYTES + this.figureBytes) {
-      this.omittedModels++;
-      return html``;
+  /** Whether there is room for one more table; takes the room if so. */
+  admits(pool: Pool, table: Markup): boolean {
+    if (this.room[pool] < table.text.length) {
+      this.omittedTables++;
+      return false;
     }
-    this.detailBytes += details.text.length;
-    return details;
+    this.room[pool] -= table.text.length;
+    return true;
   }
 }

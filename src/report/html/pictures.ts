@@ -7,17 +7,36 @@ type TriggerFigure = Extract<Figure, { kind: "trigger" }>;
 /** What lies under the trigger: the grey of a mean image. */
 const GROUND = 128;
 
-/** An inverted or true trigger, stamped on grey, and its mask alone. */
+/** Up to this many pixels a picture is smaller as rectangles. */
+const FEW_PIXELS = 64;
+
+/** An inverted trigger, stamped on grey, and its mask alone; or the true one, which has no number (`id` empty). */
 export function triggerFigure(figure: TriggerFigure, id: string): Markup {
   const norm = number(figure.mask.reduce((sum, value) => sum + value, 0));
   const size = `${norm} of ${figure.height * figure.width} pixels`;
-  const picture = (pixels: Uint8Array, words: string) =>
-    html`<img src="${bitmap(pixels, figure.width, figure.height)}" width="112" height="112" alt="${figure.title}, ${words}">`;
-  const pictures = figure.truth
-    ? picture(stamped(figure), "stamped on grey")
-    : [picture(stamped(figure), "stamped on grey"), picture(maskPixels(figure), "its mask")];
-  return html`<figure class="trigger${figure.truth ? " truth" : ""}" id="${id}"><div>${pictures}</div>
-<figcaption><b>${figure.title}</b>${figure.truth ? " (ground truth)" : ""}. Mask: ${size}.</figcaption></figure>`;
+  const name = id ? html`Figure ${id.slice(1)}. ` : "";
+  return html`<figure class="trigger${figure.truth && " truth"}"${id && html` id="${id}"`}><div>${stampedPicture(figure)}${
+    !figure.truth && picture(maskPixels(figure), figure, "its mask")
+  }</div>
+<figcaption>${name}<b>${figure.title}</b>${figure.truth && " (ground truth)"}. Mask: ${size}.</figcaption></figure>`;
+}
+
+function picture(pixels: Uint8Array, { title, width, height }: TriggerFigure, words: string): Markup {
+  return html`<img src="${bitmap(pixels, width, height)}" width="112" height="112" alt="${title}, ${words}">`;
+}
+
+function stampedPicture(figure: TriggerFigure): Markup {
+  const { mask, width, height, title } = figure;
+  const pixels = stamped(figure);
+  const marked = [...mask.keys()].filter((i) => mask[i] > 0);
+  if (marked.length > FEW_PIXELS) return picture(pixels, figure, "stamped on grey");
+  const rects = marked.map((i) => {
+    const colour = [...pixels.subarray(3 * i, 3 * i + 3)]
+      .map((value) => value.toString(16).padStart(2, "0"))
+      .join("");
+    return html`<rect x="${i % width}" y="${Math.floor(i / width)}" width="1" height="1" fill="#${colour}"/>`;
+  });
+  return html`<svg class="pixels" viewBox="0 0 ${width} ${height}" width="112" height="112" role="img" aria-label="${title}, stamped on grey" shape-rendering="crispEdges"><rect width="${width}" height="${height}" fill="#808080"/>${rects}</svg>`;
 }
 
 function stamped({ mask, pattern }: TriggerFigure): Uint8Array {

@@ -12,19 +12,19 @@ export const STYLE = `
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:76rem;padding:2.2rem clamp(1rem,3vw,2.5rem) 5rem;background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;font-variant-numeric:tabular-nums;overflow-wrap:break-word}
-h1{font-size:clamp(1.6rem,3.4vw,2.3rem);line-height:1.15;letter-spacing:-.015em;margin:.2rem 0 .6rem;text-wrap:balance}
+h1{font-size:clamp(1.55rem,2.9vw,2.05rem);line-height:1.15;letter-spacing:-.015em;margin:.15rem 0 .5rem;text-wrap:balance}
 h2{font-size:1.4rem;line-height:1.25;margin:3.2rem 0 .6rem;padding-top:.8rem;border-top:2px solid var(--ink)}
 h3{font-size:1.06rem;margin:1.8rem 0 .3rem}h4{font-size:.9rem;margin:1.2rem 0 .2rem;color:var(--soft)}
-p{max-width:72ch;margin:.4rem 0 .8rem}a{color:var(--first)}small,.small{font-size:.8rem;color:var(--soft)}
+p{max-width:72ch;margin:.4rem 0 .8rem}p.small{max-width:none}a{color:var(--first)}small,.small{font-size:.8rem;color:var(--soft)}
 td small,th small,summary small{display:block;font-weight:400;line-height:1.35}
 a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--first);outline-offset:2px}
 .skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:.5rem;background:var(--paper);padding:.4rem}
 .kicker{font-size:.8rem;font-weight:650;letter-spacing:.06em;text-transform:uppercase;color:var(--soft);margin:0;border:0;padding:0}
-.asked{color:var(--soft);max-width:86ch}
-nav{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:.2rem 0 1.6rem;padding:.5rem 0;border-block:1px solid var(--line);font-size:.9rem}
+.asked{color:var(--soft);max-width:112ch;font-size:.93rem;margin-bottom:.5rem}
+nav{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:.2rem 0 1rem;padding:.3rem 0;border-block:1px solid var(--line);font-size:.9rem}
 nav a{text-decoration:none;padding:.15rem 0}nav a:hover{text-decoration:underline}
-.headline{font-size:clamp(1.15rem,2vw,1.42rem);line-height:1.42;max-width:64ch;margin:.3rem 0 1rem}
-.headline em{font-style:normal;color:var(--soft)}
+.headline{font-size:clamp(1.1rem,1.75vw,1.28rem);line-height:1.42;max-width:84ch;margin:.2rem 0 .8rem}
+#verdicts h2{margin-top:1.6rem}.headline em{font-style:normal;color:var(--soft)}
 .outcome{display:flex;gap:2px;max-width:60rem;margin:.4rem 0 .3rem}
 .seg{min-width:1.6rem;padding:.3rem .5rem .35rem;line-height:1.15;font-size:.8rem;border-top:7px solid var(--none);background:var(--wash);overflow:hidden}
 .seg b{display:block;font-size:1.15rem}
@@ -32,13 +32,12 @@ nav a{text-decoration:none;padding:.15rem 0}nav a:hover{text-decoration:underlin
 .seg{border-top-color:var(--c)}.seg.c-mechanical{border-top-style:double}.seg.c-calibration{border-top-style:dashed}.seg.c-none{border-top-style:dotted}
 .tag{display:inline-block;font-size:.78rem;font-weight:650;line-height:1.3;color:var(--c);border-bottom:2px solid var(--c);white-space:nowrap}
 .tag.c-mechanical{border-bottom-style:double;border-bottom-width:3px}.tag.c-calibration{border-bottom-style:dashed}.tag.c-none{border-bottom-style:dotted}
-.perdefense{list-style:none;padding:0;margin:1rem 0;display:grid;gap:.35rem;font-size:.94rem}
-.perdefense>li{max-width:96ch}.caveat{font-size:.88rem;color:var(--soft);max-width:96ch}
+.perdefense{font-size:.92rem;max-width:96ch}.caveat{font-size:.88rem;color:var(--soft);max-width:96ch}
 table{border-collapse:collapse;width:100%;font-size:.86rem;line-height:1.4}
 caption{text-align:left;color:var(--soft);font-size:.85rem;padding:.2rem 0 .5rem}
 th,td{text-align:left;vertical-align:top;padding:.42rem .8rem .42rem 0;border-bottom:1px solid var(--line)}
 thead th{font-weight:650;border-bottom:1.5px solid var(--rule);vertical-align:bottom}tbody th{font-weight:600}
-.scroll{overflow-x:auto;margin:.3rem 0 1rem}.why{min-width:17rem}
+.scroll{overflow-x:auto;margin:.3rem 0 1rem}.why{min-width:17rem}.where,.models tbody th{white-space:nowrap}.losses th[rowspan]{width:10.5rem}.coverage{white-space:nowrap}
 .matrix th:first-child{width:13.5rem}.matrix td{padding-bottom:.6rem}
 .matrix .group th{padding-top:1.1rem;border-bottom:1px solid var(--rule)}.matrix .group small{display:inline;margin-left:.5rem}
 .arms{display:grid;grid-template-columns:3.1rem 3.1rem;gap:3px;width:max-content}
@@ -54,20 +53,20 @@ thead th{font-weight:650;border-bottom:1.5px solid var(--rule);vertical-align:bo
 .warn{color:var(--missed)!important}.alarm{color:var(--alarm)!important;font-weight:650}
 .nr{border-bottom:1.5px dashed var(--none);color:var(--soft)}sup{font-size:.7rem;line-height:0}sup a{padding:0 .1rem}sup+sup:before{content:","}
 .howto{display:flex;gap:1.6rem;align-items:center;flex-wrap:wrap;background:var(--wash);padding:.9rem 1.1rem;margin:.6rem 0 1rem}
-.howto>div:last-child{flex:1 1 24rem}.howto p{margin:0 0 .5rem;font-size:.92rem}.howto p:last-child{margin:0}
+.howto>div:last-child{flex:1 1 24rem}.howto p{max-width:100ch;margin:0 0 .5rem;font-size:.92rem}.howto p:last-child{margin:0}
 .key{display:grid;grid-template-columns:auto auto auto;gap:4px 6px;align-items:center;font-size:.78rem;color:var(--soft)}.key i{font-style:normal}
 .states{gap:.4rem 1rem}.states .tile{min-width:2.4rem}
 .reasons ol{font-size:.88rem;columns:2 24rem;column-gap:2.5rem;padding-left:1.4rem}.reasons li{break-inside:avoid;margin-bottom:.35rem}.reasons h3{margin-top:1.2rem}
 li:target,figure:target{outline:2px solid var(--first);outline-offset:4px}
-.bar{display:block;width:80px;height:8px;margin-top:3px}.b-g{fill:var(--wash)}.b-f{fill:var(--first)}.b-m{fill:var(--mech)}.b-s{fill:var(--stat)}.b-o{fill:var(--none)}.b-t{fill:var(--ink)}
+.bar{display:block;width:72px;height:8px;margin-top:3px}.b-g{fill:var(--wash)}.b-f{fill:var(--first)}.b-m{fill:var(--mech)}.b-s{fill:var(--stat)}.b-o{fill:var(--none)}.b-t{fill:var(--ink)}
 .b-n{fill:none;stroke:var(--none);stroke-dasharray:3 3;stroke-width:2}.b-x{stroke:var(--rule);stroke-width:1.5}
 details{border:1px solid var(--line);padding:.1rem .8rem;margin:.4rem 0}details[open]{padding-bottom:.8rem}
 summary{cursor:pointer;padding:.45rem 0;font-size:.93rem}
 figure{margin:0}.figures{display:flex;flex-wrap:wrap;gap:1.2rem 1.6rem;align-items:flex-start;margin:.5rem 0}
 .figures>figure{flex:0 1 440px;min-width:0}.figures>.trigger{flex:0 0 auto;max-width:240px}.figures>.truth{max-width:130px}
 figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}figcaption b{color:var(--ink);font-weight:600}
-.trigger div{display:flex;gap:6px}.trigger img{image-rendering:pixelated;border:1px solid var(--rule)}.truth img{outline:2px solid var(--ink);outline-offset:1px}
-.wide{overflow-x:auto}.wide svg{min-width:34rem}.same{font-size:.85rem}
+.trigger div{display:flex;gap:6px}.trigger img,.trigger svg{display:block;image-rendering:pixelated;border:1px solid var(--rule)}.truth img,.truth svg{outline:2px solid var(--ink);outline-offset:1px}
+.wide{overflow-x:auto}.wide>svg{min-width:34rem}.same{font-size:.85rem}
 .plot{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif;color:var(--ink);overflow:visible}.plot text{white-space:pre}
 .dots{fill:none;stroke:var(--first);stroke-width:4;stroke-linecap:round}.crosses{fill:none;stroke:var(--second);stroke-width:1.2}
 .legend{display:inline-flex;flex-wrap:wrap;gap:.1rem .9rem}.legend.states{display:flex;align-items:center;font-size:.82rem}.swatch{width:16px;height:10px;vertical-align:-1px}
@@ -89,7 +88,7 @@ figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}fi
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{max-width:none;padding:0;font-size:10pt}nav,.skip{display:none}h2{margin-top:1.4rem}
 h2,h3,h4,caption,.group{break-after:avoid}tr,figure,.howto{break-inside:avoid}thead{display:table-header-group}
-.scroll,.wide{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0}.wide svg{min-width:0}.bar{width:52px;height:5px}
+.scroll,.wide{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0}.wide>svg{min-width:0}.bar{width:52px;height:5px}
 .onpaper::details-content{content-visibility:visible;display:block;height:auto}
 .arms{grid-template-columns:2.4rem 2.4rem}.tile{min-width:2.4rem;font-size:7.5pt}.single .tile{min-width:5rem}.matrix th:first-child{width:8rem}
 }

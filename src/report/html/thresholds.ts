@@ -57,7 +57,7 @@ function linesOf(view: View, defense: string): Line[] {
   const line = (arm: Arm, site: Site | null): Line => {
     const of = (models: View["clean"]) =>
       models.map((model) => view.cell(model.id, defense, arm, site)).filter((cell) => cell !== undefined);
-    const place = site ? `${view.profileTitle(site.profile)}, ${site.precision}` : "FP32 workstation";
+    const place = site ? `${site.profile}, ${site.precision}` : "FP32 workstation";
     return { label: `${place} · ${arm}`, arm, site, backdoored: of(view.backdoored), clean: of(view.clean) };
   };
   return [line("FF", null), ...view.sites.flatMap((site) => [line("QF", site), line("QR", site)])];
@@ -84,9 +84,10 @@ function strip(page: Page, defense: string, lines: Line[]): Markup {
   const at = { x: "x", y: "y" };
   return chart(
     {
-      width: 760,
-      height: 56 + 24 * lines.length,
-      marginLeft: 250,
+      width: 860,
+      height: 46 + 24 * lines.length,
+      marginTop: 6,
+      marginLeft: 230,
       x: { label: "score", grid: true, zero: true, nice: true },
       y: { label: null, domain: lines.map((line) => line.label), tickSize: 0, tickFormat: shorten },
       marks: [
