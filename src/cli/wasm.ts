@@ -8,3 +8,8 @@ export type Build = (typeof BUILDS)[number];
 export async function loadKernelModule(build: Build = "simd"): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(new URL(`../../build/kernels.${build}.wasm`, import.meta.url)));
 }
+
+/** Compiles build/train.wasm, the training kernels that run on tfjs's memory. */
+export async function loadTrainModule(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(new URL("../../build/train.wasm", import.meta.url)));
+}

@@ -34,6 +34,7 @@ interface Fused {
   activation: Activation;
 }
 type Pool = Window & Fused & { filterHeight: number; filterWidth: number };
+type Resize = { height: number; width: number; alignCorners: boolean; halfPixelCenters: boolean };
 type None = Record<string, never>;
 
 /** What each op carries beside its operands; names and meaning are TFLite's. */
@@ -60,6 +61,28 @@ export interface Attributes {
   DEQUANTIZE: None;
   RELU: None;
   RELU6: None;
+  RELU_N1_TO_1: None;
+  SUB: Fused;
+  /** Inputs: x, filter (OHWI), bias. outputShape as TFLite gives it; padding as for the convolution it transposes. */
+  TRANSPOSE_CONV: Window & Fused & { outputShape: number[] };
+  /** Any number of inputs. */
+  CONCATENATION: Fused & { axis: number };
+  /** As many outputs as parts; `sizes` along `axis`. */
+  SPLIT: { axis: number; sizes: number[] };
+  /** begin, end, stride: one entry a dimension, end exclusive, already clamped to the shape; squeeze: dropped dimensions. */
+  STRIDED_SLICE: { begin: number[]; end: number[]; strides: number[]; squeeze: number[] };
+  TRANSPOSE: { permutation: number[] };
+  RESIZE_NEAREST_NEIGHBOR: Resize;
+  RESIZE_BILINEAR: Resize;
+  LOGISTIC: None;
+  TANH: None;
+  HARD_SWISH: None;
+  LOG_SOFTMAX: None;
+  LEAKY_RELU: { alpha: number };
+  /** Inputs: x, alpha. */
+  PRELU: None;
+  /** To the output tensor's dtype. */
+  CAST: None;
   /** Float only; folded into the convolution before it on export. Inputs: x, gamma, beta, mean, variance. */
   BATCH_NORMALIZATION: Fused & { epsilon: number };
 }

@@ -1,7 +1,7 @@
 import { ModelFormatError } from "../errors.ts";
 import { elements, type Graph, type Node, type OpName, type Tensor } from "./graph.ts";
 
-/** Operands of each op: [least, most] inputs. Every op here has one output. */
+/** Operands of each op: [least, most] inputs. Every op but SPLIT has one output. */
 const OPERANDS: Record<OpName, [number, number]> = {
   CONV_2D: [2, 3],
   DEPTHWISE_CONV_2D: [2, 3],
@@ -19,6 +19,22 @@ const OPERANDS: Record<OpName, [number, number]> = {
   RELU: [1, 1],
   RELU6: [1, 1],
   BATCH_NORMALIZATION: [5, 5],
+  RELU_N1_TO_1: [1, 1],
+  SUB: [2, 2],
+  TRANSPOSE_CONV: [2, 3],
+  CONCATENATION: [1, 1024],
+  SPLIT: [1, 1],
+  STRIDED_SLICE: [1, 1],
+  TRANSPOSE: [1, 1],
+  RESIZE_NEAREST_NEIGHBOR: [1, 1],
+  RESIZE_BILINEAR: [1, 1],
+  LOGISTIC: [1, 1],
+  TANH: [1, 1],
+  HARD_SWISH: [1, 1],
+  LOG_SOFTMAX: [1, 1],
+  LEAKY_RELU: [1, 1],
+  PRELU: [2, 2],
+  CAST: [1, 1],
 };
 
 /** Checks what every later step takes for granted: indices in range, each tensor made once and before its use, data
@@ -56,7 +72,9 @@ function validateNode(
   const [least, most] = operands;
   if (node.inputs.length < least || node.inputs.length > most)
     throw new ModelFormatError(place, `${least} to ${most} inputs`, `${node.inputs.length}`);
-  if (node.outputs.length !== 1) throw new ModelFormatError(place, "1 output", `${node.outputs.length}`);
+  const made = node.op === "SPLIT" ? node.attributes.sizes.length : 1;
+  if (node.outputs.length !== made)
+    throw new ModelFormatError(place, `${made} outputs`, `${node.outputs.length}`);
   node.inputs.forEach((id, i) => {
     if (id === -1 && i >= least) return;
     if (id === -1 || !ready[known(id, place)])

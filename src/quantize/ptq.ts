@@ -1,3 +1,4 @@
+import { clamp, roundHalfAway } from "../kernels/requantize.ts";
 import {
   elements,
   type Graph,
@@ -6,10 +7,23 @@ import {
   type Quantization,
   type Tensor,
 } from "../model/graph.ts";
-import { activationQuantization, packInt4, quantizeWeights, roundHalfAway } from "./uniform.ts";
+import { activationQuantization, packInt4, quantizeWeights } from "./uniform.ts";
 
 /** Smallest and largest value that each activation tensor took, by tensor index. */
-export type Ranges = Map<number, { minimum: number; maximum: number }>;
+export type Ranges = ReadonlyMap<number, { minimum: number; maximum: number }>;
+
+/** Scale and zero point of the activation tensor of this index. */
+export type ActivationQuantizations = (tensor: number) => Quantization;
+
+/** @throws RangeError for a tensor without a range. */
+export function fromRanges(graph: Graph, ranges: Ranges): ActivationQuantizations {
+  return (id) => {
+    const range = ranges.get(id);
+    if (!range)
+      throw new RangeError(`tensor ${graph.tensors[id].name}: expected a calibrated range, got none`);
+    return activationQuantization(range.minimum, range.maximum);
+  };
+}
 
 export interface StaticScheme {
   weightBits: 8 | 4;
@@ -36,13 +50,16 @@ export const IMAGE_INPUT: Quantization = { scale: Float32Array.of(1 / 255), zero
 /**
  * Static post-training quantization, TFLite's scheme: symmetric int8 or int4 weights, asymmetric int8 activations from
  * calibrated ranges, int32 bias of scale s_in * s_w. Adds the SOFTMAX that a shipped classifier ends with.
- * graph: float, batch norm folded, one image input in [0, 1], one output of logits. ranges: of every activation.
- * @throws RangeError when a range is missing.
+ * graph: float, batch norm folded, one image input in [0, 1], one output of logits. Unused tensors are dropped.
  */
-export function quantizeStatic(graph: Graph, ranges: Ranges, scheme: StaticScheme): Graph {
+export function quantizeStatic(
+  graph: Graph,
+  activations: ActivationQuantizations,
+  scheme: StaticScheme,
+): Graph {
   const tensors: Tensor[] = graph.tensors.map((tensor) => ({ ...tensor }));
   for (const id of graph.inputs) tensors[id] = int8(tensors[id], IMAGE_INPUT);
-  const nodes = graph.nodes.map((node) => quantizeNode(node, tensors, ranges, scheme));
+  const nodes = graph.nodes.map((node) => quantizeNode(node, tensors, activations, scheme));
   const [logits] = graph.outputs;
   const probabilities = tensors.push(int8({ ...tensors[logits], name: "probabilities" }, SOFTMAX_OUTPUT)) - 1;
   nodes.push({
@@ -52,26 +69,25 @@ export function quantizeStatic(graph: Graph, ranges: Ranges, scheme: StaticSchem
     outputs: [probabilities],
     attributes: { beta: 1 },
   });
-  return { name: graph.name, tensors, nodes, inputs: graph.inputs, outputs: [probabilities] };
+  return compact({ name: graph.name, tensors, nodes, inputs: graph.inputs, outputs: [probabilities] });
 }
 
 function int8(tensor: Tensor, quantization: Quantization): Tensor {
   return { ...tensor, dtype: "int8", quantization };
 }
 
-function quantizeNode(node: Node, tensors: Tensor[], ranges: Ranges, scheme: StaticScheme): Node {
+function quantizeNode(
+  node: Node,
+  tensors: Tensor[],
+  activations: ActivationQuantizations,
+  scheme: StaticScheme,
+): Node {
   const [output] = node.outputs;
   const input = tensors[node.inputs[0]];
-  const own = SHARES_INPUT.has(node.op) ? input.quantization : rangeOf(output, tensors, ranges);
+  const own = SHARES_INPUT.has(node.op) ? input.quantization : activations(output);
   tensors[output] = int8(tensors[output], own!);
   const axis = FILTER_AXIS[node.op];
   return axis === undefined ? { ...node } : quantizeOperands(node, axis, tensors, scheme);
-}
-
-function rangeOf(id: number, tensors: Tensor[], ranges: Ranges): Quantization {
-  const range = ranges.get(id);
-  if (!range) throw new RangeError(`tensor ${tensors[id].name}: expected a calibrated range, got none`);
-  return activationQuantization(range.minimum, range.maximum);
 }
 
 /** Filter and bias become tensors of this node's own, so that one shared by two nodes may differ in scale. */
@@ -94,9 +110,7 @@ function quantizeOperands(node: Node, axis: number, tensors: Tensor[], scheme: S
   const channels = filter.shape[axis];
   const scale = Float32Array.from(quantization.scale, (s) => s * tensors[x].quantization!.scale[0]);
   const real = b === undefined || b === -1 ? new Float32Array(channels) : (tensors[b].data as Float32Array);
-  const bias = Int32Array.from(real, (value, c) =>
-    clampInt32(roundHalfAway(value / scale[scale.length === 1 ? 0 : c])),
-  );
+  const bias = Int32Array.from(real, (value, c) => toInt32(value / scale[scale.length === 1 ? 0 : c]));
   const biasQuantization: Quantization = {
     scale,
     zeroPoint: new Int32Array(scale.length),
@@ -114,7 +128,7 @@ function quantizeOperands(node: Node, axis: number, tensors: Tensor[], scheme: S
   return { ...node, inputs } as Node;
 }
 
-const clampInt32 = (value: number) => Math.min(2147483647, Math.max(-2147483648, value));
+const toInt32 = (value: number) => clamp(roundHalfAway(value), -2147483648, 2147483647);
 
 /** Drops tensors that no node, input or output names, and renumbers the rest in order. */
 export function compact(graph: Graph): Graph {

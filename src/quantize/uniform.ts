@@ -1,11 +1,5 @@
+import { clamp, roundHalfAway } from "../kernels/requantize.ts";
 import type { Quantization } from "../model/graph.ts";
-
-/** round(x), halves away from zero: C's round(), which TFLite's quantizer uses. */
-export function roundHalfAway(value: number): number {
-  return value < 0 ? -Math.floor(0.5 - value) : Math.floor(value + 0.5);
-}
-
-const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
 
 /** The paper's uniform symmetric quantizer, Q_b(r) = s * clamp(round(r / s), -2^(b-1), 2^(b-1) - 1) with
  * s = max|r| / (2^(b-1) - 1), one s for the tensor. Returns real values. Source: arXiv 2512.06243. */

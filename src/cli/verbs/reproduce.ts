@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Command } from "commander";
+import manifest from "../../../package.json" with { type: "json" };
+import type { Preset } from "../../harness/experiment.ts";
+import { PRESETS } from "../../harness/presets.ts";
+import { reproduce } from "../../harness/reproduce.ts";
+import type { Result } from "../../harness/result.ts";
+import { canonicalJson } from "../../harness/store.ts";
+import type { Profile } from "../../profile/schema.ts";
+import { renderHtml } from "../../report/html.ts";
+import { renderTable } from "../../report/table.ts";
+import { loadDataset, mostFrequentClass, sharedDataset } from "../dataset.ts";
+import { integerOption, print, tell, UsageError, writeOutput } from "../io.ts";
+import { startPool } from "../pool.ts";
+import { findProfile } from "../profiles.ts";
+import { startMeter } from "../progress.ts";
+import { loadKernelModule, loadTrainModule } from "../wasm.ts";
+
+interface Options {
+  dataset: string;
+  data?: string;
+  preset: string;
+  seed: number;
+  target?: number;
+  pairs?: number;
+  profile: string[];
+  jobs: number;
+  work: string;
+  output: string;
+  json?: boolean;
+}
+
+const MODELS = new URL("../../../models/", import.meta.url);
+const THREE = ["stm32l4r5-cmsis-nn", "ethos-u65", "android-litert-xnnpack"];
+
+export function addReproduce(program: Command): void {
+  program
+    .command("reproduce")
+    .description(
+      "the paper's experiment and the four arms: which detections survive on which device, and why not",
+    )
+    .option("--dataset <name>", "signs (built in), gtsrb or cifar10", "signs")
+    .option("--data <directory>", "where the images are; signs needs none")
+    .option("--preset <name>", Object.keys(PRESETS).join(", "), "quick")
+    .option("--seed <number>", "of everything", integerOption("--seed", 0, 1_000_000), 1)
+    .option(
+      "--target <class>",
+      "of the attack; default: the most frequent class",
+      integerOption("--target", 0, 255),
+    )
+    .option(
+      "--pairs <number>",
+      "backdoored models, each with a clean twin",
+      integerOption("--pairs", 1, 1000),
+    )
+    .option("--profile <profile...>", "devices, by id or file", THREE)
+    .option("--jobs <number>", "threads", integerOption("--jobs", 1, 256), availableParallelism())
+    .option("--work <directory>", "finished steps; a run that was stopped goes on from here", ".blindspot")
+    .option("-o, --output <directory>", "for the Result and its report", "blindspot-results")
+    .option("--json", "print the Result on stdout")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const preset = presetOf(options);
+  const profiles = await Promise.all(options.profile.map(findProfile));
+  const { row, dataset } = await loadDataset(options.dataset, options.data);
+  const target = options.target ?? mostFrequentClass(dataset);
+  if (target >= dataset.classNames.length)
+    throw new UsageError(
+      `--target: expected a class of ${row.name} from 0 to ${dataset.classNames.length - 1}, got ${target}`,
+    );
+  const [kernels, trainModule] = await Promise.all([loadKernelModule(), loadTrainModule()]);
+  const inputs = await inputsOf(dataset.sha256, profiles);
+  const engine = canonicalJson([manifest.version, inputs.kernels]);
+  const meter = startMeter(process.stderr);
+  const lab = { kernels, dataset: sharedDataset(dataset), preset, profiles, engine };
+  const work = join(options.work, row.name);
+  const pool = startPool({ lab, trainModule, work, models: MODELS.href }, options.jobs, meter);
+  let result: Result;
+  try {
+    const provenance = {
+      command: commandOf(options),
+      preset: options.preset,
+      versions: { blindspot: manifest.version, tfjs: manifest.dependencies["@tensorflow/tfjs"] },
+      options: {
+        dataset: row.name,
+        target,
+        pairs: preset.pairs,
+        profiles: profiles.map(({ id }) => id),
+        preset: { ...preset },
+      },
+      inputs,
+    };
+    const store = { get: async () => undefined, put: async () => {} };
+    result = await reproduce(
+      { ...lab, store },
+      { seed: options.seed, target, flip: row.flip, provenance },
+      pool.execute,
+    );
+  } finally {
+    meter.stop();
+    await pool.close();
+  }
+  await deliver(result, options);
+}
+
+function presetOf({ preset: name, pairs }: Options): Preset {
+  const preset = (PRESETS as Record<string, Preset>)[name];
+  if (!preset) throw new UsageError(`--preset: expected ${Object.keys(PRESETS).join(", ")}, got ${name}`);
+  return pairs === undefined ? preset : { ...preset, pairs, attempts: Math.max(2 * pairs, preset.attempts) };
+}
+
+/** As a reader can repeat it: without the options that do not change the Result. */
+function commandOf({ dataset, preset, seed, target, pairs, profile }: Options): string {
+  const given = [
+    `blindspot reproduce --dataset ${dataset}`,
+    ...(dataset === "signs" ? [] : ["--data DIRECTORY"]),
+    `--preset ${preset} --seed ${seed}`,
+    ...(target === undefined ? [] : [`--target ${target}`]),
+    ...(pairs === undefined ? [] : [`--pairs ${pairs}`]),
+    ...(profile === THREE ? [] : [`--profile ${profile.join(" ")}`]),
+  ];
+  return given.join(" ");
+}
+
+async function inputsOf(data: Record<string, string>, profiles: Profile[]): Promise<Result["inputs"]> {
+  const hash = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+  const build = new URL("../../../build/", import.meta.url);
+  const modules = ["kernels.simd.wasm", "train.wasm"];
+  const kernels = await Promise.all(
+    modules.map(async (name) => [name, hash(await readFile(new URL(name, build)))]),
+  );
+  return {
+    data,
+    profiles: Object.fromEntries(profiles.map((profile) => [profile.id, hash(canonicalJson(profile))])),
+    kernels: Object.fromEntries(kernels),
+  };
+}
+
+async function deliver(result: Result, { dataset, preset, output, json }: Options): Promise<void> {
+  const base = join(output, `${dataset}-${preset}`);
+  const text = `${JSON.stringify(result)}\n`;
+  await writeOutput(`${base}.json`, text);
+  await writeOutput(`${base}.html`, renderHtml(result));
+  const table = renderTable(result, { color: process.stdout.isTTY === true && !json });
+  if (json) {
+    print(text);
+    tell(table);
+  } else print(table);
+  tell(`\nResult: ${base}.json\nReport: ${base}.html (${pathToFileURL(`${base}.html`)})`);
+}

@@ -1,0 +1,194 @@
+import type { ImageSet } from "../data/dataset.ts";
+import type { Pixels } from "../defenses/defense.ts";
+import { ARCHITECTURES } from "../float/architectures.ts";
+import { observe, prepare } from "../float/execute.ts";
+import { foldBatchNorm } from "../float/fold.ts";
+import { type Checkpoint, train } from "../float/train.ts";
+import type { SavedModel } from "../model/file.ts";
+import { elements, type Graph } from "../model/graph.ts";
+import { fromRanges, quantizeStatic, type Ranges, type StaticScheme } from "../quantize/ptq.ts";
+import { seededRandom } from "../random.ts";
+import type { ModelSpec, Precision } from "./experiment.ts";
+import {
+  attackOf,
+  heldImages,
+  type Lab,
+  materialOf,
+  type Progress,
+  rememberedModel,
+  stepName,
+  trainingSet,
+} from "./lab.ts";
+import type { CalibrationCard } from "./result.ts";
+
+/** Weight bits of each precision; activations are int8 in both. */
+export const SCHEMES: Record<Precision, StaticScheme> = {
+  int8: { weightBits: 8, granularity: "per-channel" },
+  int4: { weightBits: 4, granularity: "per-channel" },
+};
+
+export const SCHEME_TEXT: Record<Precision | "fp32", string> = {
+  fp32: "float32, batch norm folded",
+  int8: "static int8: per-channel symmetric weights, per-tensor asymmetric activations, int32 bias (TFLite)",
+  int4: "int4 weights per channel, int8 activations, int32 bias",
+};
+
+/** What decides a trained network: its spec and the training images. */
+export async function modelName({ dataset }: Pick<Lab, "dataset">, spec: ModelSpec): Promise<string> {
+  return stepName("model", "blindspot", { spec, data: dataset.sha256, train: dataset.train.count });
+}
+
+/** The trained network with its batch norm, from the store or trained now. */
+export async function trainedModel(lab: Lab, spec: ModelSpec, progress: Progress): Promise<SavedModel> {
+  const name = await modelName(lab, spec);
+  return rememberedModel(lab.store, name, async () => {
+    const graph = await trainModel(lab, spec, name, progress);
+    return { graph, meta: { spec } };
+  });
+}
+
+async function trainModel(
+  { backend, dataset, store }: Lab,
+  spec: ModelSpec,
+  name: string,
+  progress: Progress,
+): Promise<Graph> {
+  const { height, width, channels } = dataset.train;
+  const random = seededRandom(spec.seed).fork("weights");
+  const untrained = ARCHITECTURES[spec.architecture](dataset.classNames.length, {
+    height,
+    width,
+    channels,
+    widthParam: spec.width,
+    random,
+  });
+  const attack = attackOf(dataset, spec);
+  const images = trainingSet(dataset, spec, attack);
+  const kept = `${name}.checkpoint`;
+  const known = await store.get(kept);
+  return train(backend, untrained, images, spec.training, {
+    stamp: (pixels, count) => attack.stamp(pixels, count),
+    progress: ({ epoch, epochs, step, steps }) => progress(epoch * steps + step, epochs * steps),
+    checkpoint: (checkpoint) => store.put(kept, encodeCheckpoint(checkpoint)),
+    resume: known && decodeCheckpoint(known),
+  });
+}
+
+/** JSON with arrays as base64 of little-endian float32. */
+function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+  const text = JSON.stringify(checkpoint, (_, value) =>
+    value instanceof Float32Array ? { f32: base64(value) } : value,
+  );
+  return new TextEncoder().encode(text);
+}
+
+function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+  return JSON.parse(new TextDecoder().decode(bytes), (_, value) =>
+    typeof value?.f32 === "string" ? floats(value.f32) : value,
+  );
+}
+
+function base64(values: Float32Array): string {
+  let text = "";
+  for (const byte of new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+function floats(text: string): Float32Array {
+  return new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+}
+
+/** The float network that is deployed: batch norm folded. */
+export async function foldedModel(lab: Lab, spec: ModelSpec, progress: Progress): Promise<Graph> {
+  return foldBatchNorm((await trainedModel(lab, spec, progress)).graph);
+}
+
+/** Smallest and largest value of every activation over the images, as min/max calibration has them. */
+export function calibrate({ backend }: Pick<Lab, "backend">, graph: Graph, images: ImageSet): Ranges {
+  const ids = graph.nodes.map(({ outputs }) => outputs[0]);
+  const ranges = new Map(ids.map((id) => [id, { minimum: Infinity, maximum: -Infinity }]));
+  const prepared = prepare(backend, graph);
+  observe(prepared, images.pixels, images.count, ids, (values) => {
+    for (const [id, tensor] of values) {
+      const range = ranges.get(id)!;
+      for (const value of tensor) {
+        if (value < range.minimum) range.minimum = value;
+        if (value > range.maximum) range.maximum = value;
+      }
+    }
+  });
+  prepared.dispose();
+  return ranges;
+}
+
+/** The integer model, with its calibration card in `meta.calibration`. */
+export async function quantizedModel(lab: Lab, spec: ModelSpec, precision: Precision): Promise<SavedModel> {
+  const model = await modelName(lab, spec);
+  const { calibrationImages, cleanImages, testImages } = lab.preset;
+  const inputs = { model, precision, calibrationImages, cleanImages, testImages, engine: lab.engine };
+  return rememberedModel(lab.store, await stepName("quantized", "blindspot", inputs), async () => {
+    const folded = await foldedModel(lab, spec, () => {});
+    const images = heldImages(lab, calibrationImages, "calibration");
+    const ranges = calibrate(lab, folded, images);
+    const graph = quantizeStatic(folded, fromRanges(folded, ranges), SCHEMES[precision]);
+    return {
+      graph,
+      meta: { spec, precision, calibration: calibrationCard(lab, spec, folded, ranges, images) },
+    };
+  });
+}
+
+const round = (value: number) => Math.round(value * 1e6) / 1e6;
+
+function calibrationCard(
+  lab: Lab,
+  spec: ModelSpec,
+  folded: Graph,
+  ranges: Ranges,
+  images: ImageSet,
+): CalibrationCard {
+  const { test, triggered } = materialOf(lab, spec);
+  const perClass = new Array<number>(lab.dataset.classNames.length).fill(0);
+  for (const label of images.labels) perClass[label]++;
+  const clean = clipRates(lab, folded, ranges, test.pixels, test.count);
+  const stamped = clipRates(lab, folded, ranges, triggered.pixels, triggered.count);
+  const layers = [...ranges].map(([id, { minimum, maximum }]) => {
+    const { scale, zeroPoint } = fromRanges(folded, ranges)(id);
+    return {
+      name: folded.tensors[id].name,
+      minimum: round(minimum),
+      maximum: round(maximum),
+      scale: scale[0],
+      zeroPoint: zeroPoint[0],
+      cleanClipRate: clean.get(id)!,
+      triggeredClipRate: stamped.get(id)!,
+    };
+  });
+  return { images: images.count, perClass, layers };
+}
+
+/** Share of images with at least one value beyond the calibrated range, by tensor. */
+function clipRates(
+  { backend }: Lab,
+  graph: Graph,
+  ranges: Ranges,
+  pixels: Pixels,
+  count: number,
+): Map<number, number> {
+  const ids = [...ranges.keys()];
+  const clipped = new Map(ids.map((id) => [id, 0]));
+  const prepared = prepare(backend, graph);
+  observe(prepared, pixels, count, ids, (values, _, here) => {
+    for (const [id, tensor] of values) {
+      const size = elements(graph.tensors[id].shape.slice(1));
+      const { minimum, maximum } = ranges.get(id)!;
+      for (let i = 0; i < here; i++) {
+        const image = tensor.subarray(i * size, (i + 1) * size);
+        if (image.some((value) => value > maximum || value < minimum)) clipped.set(id, clipped.get(id)! + 1);
+      }
+    }
+  });
+  prepared.dispose();
+  return new Map(ids.map((id) => [id, round(clipped.get(id)! / count)]));
+}

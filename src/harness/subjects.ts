@@ -1,0 +1,59 @@
+import type { AccessLevel, Subject } from "../defenses/defense.ts";
+import type { Graph } from "../model/graph.ts";
+import type { Profile } from "../profile/schema.ts";
+import { type OpenSubject, restrict } from "./access.ts";
+import { foldedModel, quantizedModel, SCHEMES } from "./deploy.ts";
+import type { ModelSpec, Precision } from "./experiment.ts";
+import { floatSubject } from "./floatSubject.ts";
+import { integerSubject } from "./integerSubject.ts";
+import type { Lab } from "./lab.ts";
+
+/** A network in one precision on one profile; profile null is FP32 on a workstation. */
+export interface Target {
+  model: ModelSpec;
+  precision: Precision | "fp32";
+  profile: string | null;
+}
+
+export function profileOf({ profiles }: Pick<Lab, "profiles">, id: string): Profile {
+  const profile = profiles.find((candidate) => candidate.id === id);
+  if (!profile) throw new RangeError(`profile: expected ${profiles.map((p) => p.id).join(", ")}, got ${id}`);
+  return profile;
+}
+
+/** The network with everything visible. FP32 ignores the profile. */
+export async function openSubject(lab: Lab, { model, precision, profile }: Target): Promise<OpenSubject> {
+  if (precision === "fp32") return floatSubject(lab.backend, await foldedModel(lab, model, () => {}), "fp32");
+  const { graph } = await quantizedModel(lab, model, precision);
+  const target = {
+    graph,
+    scheme: SCHEMES[precision],
+    profile: profileOf(lab, profile!),
+    name: `${precision} on ${profile}`,
+  };
+  return integerSubject(lab.kernels, lab.backend, target);
+}
+
+/** What a defender sees who has `level`. */
+export function seenBy(lab: Lab, subject: OpenSubject, level: AccessLevel, profile: string | null): Subject {
+  const why = profile === null ? "" : profileOf(lab, profile).access.why;
+  return restrict(subject, level, why);
+}
+
+/** All that decides what a subject computes, without sources and confidences: equal for profiles of equal arithmetic. */
+export function arithmeticOf(lab: Pick<Lab, "profiles">, { precision, profile }: Target): unknown {
+  if (precision === "fp32") return "fp32";
+  const { arithmetic, access } = profileOf(lab, profile!);
+  return { values: withoutEvidence(arithmetic), logits: access.logits };
+}
+
+function withoutEvidence(value: unknown): unknown {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  const kept = Object.entries(value).filter(([key]) => key !== "source" && key !== "confidence");
+  return Object.fromEntries(kept.map(([key, inner]) => [key, withoutEvidence(inner)]));
+}
+
+/** The integer graph of a target, for sizes and estimates. */
+export async function integerGraph(lab: Lab, model: ModelSpec, precision: Precision): Promise<Graph> {
+  return (await quantizedModel(lab, model, precision)).graph;
+}

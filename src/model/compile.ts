@@ -1,0 +1,181 @@
+import { ModelFormatError, UnsupportedOpError } from "../errors.ts";
+import type { Step } from "../kernels/args.ts";
+import type { Kernels } from "../kernels/module.ts";
+import type { Profile } from "../profile/schema.ts";
+import { type Lifetime, planArena } from "./arena.ts";
+import { type DType, elements, type Graph, type Node, type Tensor } from "./graph.ts";
+import { siteOf } from "./lower.ts";
+import { outputShape } from "./shapes.ts";
+
+export type Values = Int8Array | Float32Array;
+
+/** A Graph bound to one profile's arithmetic and to one kernel memory. Running checks nothing but operand lengths. */
+export interface Plan {
+  graph: Graph;
+  profile: Profile;
+  /** Images that go through the kernels together. */
+  chunk: number;
+  /** Bytes of one image's activations on the device: the arena of a real lifetime plan. */
+  arenaBytes: number;
+  /**
+   * Runs count images and returns every graph output, count images each.
+   * inputs: one a graph input, dense, in the tensor's own type. visit: called after each chunk, while kept tensors can
+   * be viewed.
+   * @throws RangeError when an input has the wrong length.
+   */
+  run(inputs: readonly Values[], count: number, visit?: (first: number, count: number) => void): Values[];
+  /** A view of a kept tensor for the first `count` images of the chunk just run; valid until the next run. */
+  view(tensor: number, count: number): Values;
+}
+
+export interface CompileOptions {
+  /** Tensors that stay readable after a run; "all" keeps every activation. Outputs always do. */
+  keep?: readonly number[] | "all";
+  /** Images at a time; by default as many as keep the arena within 512 KiB, at most 32. */
+  chunk?: number;
+}
+
+const ARENA_TARGET = 512 << 10;
+const MAX_CHUNK = 32;
+const BYTES: Partial<Record<DType, number>> = { int8: 1, float32: 4 };
+
+/**
+ * Checks a model against a profile, packs its constants and plans its memory: the only place that does.
+ * @throws UnsupportedOpError naming every node that the profile cannot run; ModelFormatError for shapes that do not fit.
+ */
+export function compile(
+  graph: Graph,
+  profile: Profile,
+  kernels: Kernels,
+  options: CompileOptions = {},
+): Plan {
+  checkShapes(graph);
+  const sites = graph.nodes.map((node) => ({ node, ...siteOf(graph, node, kernels, profile) }));
+  const refused = sites.flatMap(({ node, row, site }, i) => {
+    const reason = row ? row.refuse(site) : `no integer kernel`;
+    return reason === "" ? [] : [`${i} ${node.op} ${node.name}: ${reason}`];
+  });
+  if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
+  const steps = sites.map(({ row, site }) => row!.lower(site));
+  return bindPlan(graph, profile, kernels, steps, options);
+}
+
+function checkShapes(graph: Graph): void {
+  graph.nodes.forEach((node, i) => {
+    const shapes = node.inputs.map((id) => graph.tensors[id]?.shape ?? []);
+    const output = graph.tensors[node.outputs[0]];
+    const expected = outputShape(node, shapes);
+    const place = `${graph.name}: node ${i} ${node.op} ${node.name}`;
+    if (
+      elements(expected.slice(1)) !== elements(output.shape.slice(1)) ||
+      expected.some((size) => !(size > 0))
+    )
+      throw new ModelFormatError(place, `output shape [${expected}]`, `[${output.shape}]`);
+    if (node.op === "RESHAPE" && elements(expected.slice(1)) !== elements(shapes[0].slice(1)))
+      throw new ModelFormatError(
+        place,
+        `${elements(shapes[0].slice(1))} elements an image`,
+        `shape [${expected}]`,
+      );
+  });
+}
+
+const imageBytes = ({ shape, dtype }: Tensor) => elements(shape.slice(1)) * BYTES[dtype]!;
+
+/** Tensors that share bytes (a RESHAPE's input and output) have one slot. */
+interface Slots {
+  /** Slot of each activation tensor. */
+  of: Map<number, number>;
+  lifetimes: Lifetime[];
+}
+
+function planSlots(graph: Graph, steps: (Step | null)[], keep: CompileOptions["keep"]): Slots {
+  const of = new Map<number, number>();
+  const lifetimes: Lifetime[] = [];
+  const open = (tensor: number, at: number) => {
+    of.set(tensor, lifetimes.length);
+    lifetimes.push({ bytes: imageBytes(graph.tensors[tensor]), first: at, last: at });
+  };
+  for (const id of graph.inputs) open(id, -1);
+  graph.nodes.forEach((node: Node, i) => {
+    for (const id of node.inputs) {
+      const slot = of.get(id);
+      if (slot !== undefined) lifetimes[slot].last = i;
+    }
+    if (steps[i] === null) of.set(node.outputs[0], of.get(node.inputs[0])!);
+    else open(node.outputs[0], i);
+  });
+  const kept = keep === "all" ? [...of.keys()] : [...graph.outputs, ...(keep ?? [])];
+  for (const id of kept) lifetimes[of.get(id)!].last = graph.nodes.length;
+  return { of, lifetimes };
+}
+
+function bindPlan(
+  graph: Graph,
+  profile: Profile,
+  kernels: Kernels,
+  steps: (Step | null)[],
+  options: CompileOptions,
+): Plan {
+  const { of, lifetimes } = planSlots(graph, steps, options.keep);
+  const deviceArena = planArena(planSlots(graph, steps, []).lifetimes).bytes;
+  const { offsets, bytes } = planArena(lifetimes);
+  const chunk = options.chunk ?? Math.max(1, Math.min(MAX_CHUNK, Math.floor(ARENA_TARGET / bytes)));
+  const arena = kernels.allocate(bytes * chunk);
+  const scratch = kernels.allocate(Math.max(0, ...steps.map((step) => step?.scratchBytes ?? 0)));
+  const address = (tensor: number) => arena + offsets[of.get(tensor)!] * chunk;
+  const runnable = graph.nodes.flatMap((node, i) => {
+    const step = steps[i];
+    if (step === null) return [];
+    const [input, input2] = node.inputs;
+    const second = step.input2Bytes === undefined ? undefined : address(input2);
+    step.bind({ input: address(input), input2: second, output: address(node.outputs[0]), scratch });
+    return [step];
+  });
+  const view = (tensor: number, count: number): Values => {
+    const { shape, dtype } = graph.tensors[tensor];
+    const length = elements(shape.slice(1)) * count;
+    const { buffer } = kernels.memory;
+    return dtype === "float32"
+      ? new Float32Array(buffer, address(tensor), length)
+      : new Int8Array(buffer, address(tensor), length);
+  };
+  const sizes = (ids: number[]) => ids.map((id) => elements(graph.tensors[id].shape.slice(1)));
+  const inputSizes = sizes(graph.inputs);
+  const outputSizes = sizes(graph.outputs);
+  const runChunk = (inputs: readonly Values[], outputs: Values[], start: number, count: number) => {
+    graph.inputs.forEach((id, i) => {
+      view(id, count).set(inputs[i].subarray(start * inputSizes[i], (start + count) * inputSizes[i]));
+    });
+    for (const step of runnable) step.run(count);
+    graph.outputs.forEach((id, i) => {
+      outputs[i].set(view(id, count), start * outputSizes[i]);
+    });
+  };
+  return {
+    graph,
+    profile,
+    chunk,
+    arenaBytes: deviceArena,
+    view,
+    run: (inputs, count, visit) => {
+      inputs.forEach((values, i) => {
+        if (values.length !== count * inputSizes[i])
+          throw new RangeError(
+            `${graph.name}: input ${i}: expected ${count * inputSizes[i]} values for ${count} images, got ${values.length}`,
+          );
+      });
+      const outputs = graph.outputs.map((id, i) =>
+        graph.tensors[id].dtype === "float32"
+          ? new Float32Array(count * outputSizes[i])
+          : new Int8Array(count * outputSizes[i]),
+      );
+      for (let start = 0; start < count; start += chunk) {
+        const here = Math.min(chunk, count - start);
+        runChunk(inputs, outputs, start, here);
+        visit?.(start, here);
+      }
+      return outputs;
+    },
+  };
+}
