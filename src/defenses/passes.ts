@@ -11,15 +11,15 @@ const BATCH = 64;
 
 type Rows = (pixels: Pixels, count: number) => Float32Array;
 
-/** `rows` in batches, counted. width: values an image gives. */
-function counted(rows: Rows, width: number, passes: Passes): Rows {
+/** `rows` in batches, counted. width: values an image gives. batch: images at a time. */
+function counted(rows: Rows, width: number, passes: Passes, batch: number): Rows {
   return (pixels, count) => {
     passes.forward += count;
-    if (count <= BATCH) return rows(pixels, count);
+    if (count <= batch) return rows(pixels, count);
     const size = pixels.length / count;
     const all = new Float32Array(count * width);
-    for (let from = 0; from < count; from += BATCH) {
-      const to = Math.min(count, from + BATCH);
+    for (let from = 0; from < count; from += batch) {
+      const to = Math.min(count, from + batch);
       all.set(rows(pixels.subarray(from * size, to * size), to - from), from * width);
     }
     return all;
@@ -33,7 +33,8 @@ function countedPruning(pruning: NonNullable<Subject["pruning"]>, passes: Passes
       passes.forward += count;
       return pruning.meanActivation(pixels, count);
     },
-    without: (channels) => metered(pruning.without(channels), passes).subject,
+    // A pruned subject may remember features by the array it is given: it gets whole sets.
+    without: (channels) => metered(pruning.without(channels), passes, Infinity).subject,
   };
 }
 
@@ -41,10 +42,11 @@ function countedPruning(pruning: NonNullable<Subject["pruning"]>, passes: Passes
 export function metered(
   subject: Subject,
   passes: Passes = { forward: 0, backward: 0 },
+  batch = BATCH,
 ): { subject: Subject; passes: Passes } {
   const { name, access, integer, classes, height, width, channels, scoreKind, featureDepth, missing } =
     subject;
-  const scores = counted((pixels, count) => subject.scores(pixels, count), classes, passes);
+  const scores = counted((pixels, count) => subject.scores(pixels, count), classes, passes, batch);
   const view: Subject = {
     name,
     access,
@@ -59,7 +61,7 @@ export function metered(
   };
   if (subject.features && featureDepth) {
     view.featureDepth = featureDepth;
-    view.features = counted((pixels, count) => subject.features!(pixels, count), featureDepth, passes);
+    view.features = counted((pixels, count) => subject.features!(pixels, count), featureDepth, passes, batch);
   }
   if (subject.gradient) {
     view.gradient = (pixels, count, logitsGradient) => {

@@ -128,6 +128,12 @@ interface Weights {
   integer: boolean;
 }
 
+/** The planted unit bends softly, so that a gradient reaches it before it fires. */
+const SOFTNESS = 0.1;
+const softplus = (x: number) => SOFTNESS * Math.log(1 + Math.exp(x / SOFTNESS));
+/** d softplus / dx from its value. */
+const softplusSlope = (value: number) => 1 - Math.exp(-value / SOFTNESS);
+
 function hidden(pixels: Pixels, image: number, { pruned, integer }: Weights): Float64Array {
   const units = new Float64Array(UNITS);
   const values = Float64Array.from({ length: SIZE }, (_, at) => {
@@ -139,7 +145,7 @@ function hidden(pixels: Pixels, image: number, { pruned, integer }: Weights): Fl
     if (pruned.has(u)) continue;
     let sum = -THRESHOLDS[u];
     for (let at = 0; at < SIZE; at++) sum += WEIGHTS[u][at] * values[at];
-    units[u] = Math.max(0, sum);
+    units[u] = u === PLANTED ? softplus(sum) : Math.max(0, sum);
   }
   return units;
 }
@@ -166,6 +172,7 @@ function pixelGradient(units: Float32Array, upstream: Float32Array, count: numbe
       let back = 0;
       for (let c = 0; c < CLASSES; c++) back += upstream[i * CLASSES + c] * weights.output[c][u];
       if (back === 0) continue;
+      if (u === PLANTED) back *= softplusSlope(units[i * UNITS + u]);
       for (let at = 0; at < SIZE; at++) gradient[i * SIZE + at] += (back * WEIGHTS[u][at]) / CONTRAST;
     }
   return gradient;
