@@ -165,7 +165,7 @@ const clampOnly: Operator<NodeOf<"RELU" | "RELU6">> = {
 };
 
 /** A row for every op of a float graph: its forward pass and its gradients. Filters lie as prepare() leaves them. */
-export const OPERATORS: { [Op in OpName]: Operator<NodeOf<Op>> } = {
+export const OPERATORS: { [Op in OpName]?: Operator<NodeOf<Op>> } = {
   CONV_2D: {
     forward: (call) =>
       run(

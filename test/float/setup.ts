@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
+import { loadTrainModule } from "../../src/cli/wasm.ts";
 import type { ImageSet } from "../../src/data/dataset.ts";
 import { startBackend } from "../../src/float/backend.ts";
 import type { Attributes, Graph, Node, OpName } from "../../src/model/graph.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 
-const module = new WebAssembly.Module(readFileSync(new URL("../../build/train.wasm", import.meta.url)));
-export const backend = await startBackend(module);
+export const backend = await startBackend(await loadTrainModule());
 
 export const normals = (random: Random, length: number) =>
   Float32Array.from({ length }, () => random.normal());
