@@ -38,8 +38,8 @@ function blocks(defenses: string[]): string[][] {
 function legend(): string[] {
   return [
     "The word is the verdict on the device (QR) and the letters are FF (FP32, full access), FR (FP32, the",
-    "device's access), QF (integer, full access): D detected, M missed, - not runnable (never a miss), and",
-    "on a clean model A false alarm, q rightly quiet. From FF to FR you see what access costs, from FF to",
+    "device's access), QF (integer, full access): D detected, M missed, - not runnable (never a miss), on",
+    "a clean model A false alarm and q rightly quiet. From FF to FR you see what access costs, from FF to",
     "QF what integer arithmetic costs.",
   ];
 }

@@ -45,7 +45,7 @@ function defensePart(page: Page, model: ModelRecord, defense: string): Markup {
 <tbody>${cells.map((cell) => row(page, model, cell))}</tbody></table></div>`;
   if (!page.admits("cells", table)) return html``;
   return html`<details><summary>${defenseTitle(defense)}: ${summary(cells, model)}</summary>
-${table}${drawn.map((cell) => figuresOf(page, cell))}</details>`;
+${table}<div class="audits">${drawn.map((cell) => figuresOf(page, cell))}</div></details>`;
 }
 
 function figuresOf(page: Page, { arm, precision, profile, figures }: Cell): Markup {

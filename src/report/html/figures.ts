@@ -26,7 +26,7 @@ export function figuresMarkup(page: Page, place: string, figures: readonly Figur
   const links = known.map((id, i) => html`${i > 0 && ", "}<a href="#${id}">Figure ${id.slice(1)}</a>`);
   if (drawn.length === 0)
     return known.length ? html`<p class="same">${place}: the same as ${links}.</p>` : html``;
-  return html`<h4>${place}</h4><div class="figures">${truths.map((figure) => draw(figure, ""))}${drawn}</div>${known.length > 0 && html`<p class="same">Also ${links}.</p>`}`;
+  return html`<div class="audit"><h4>${place}</h4><div class="figures">${truths.map((figure) => draw(figure, ""))}${drawn}</div>${known.length > 0 && html`<p class="same">Also ${links}.</p>`}</div>`;
 }
 
 function draw(figure: Figure, id: string): Markup {
@@ -127,7 +127,7 @@ function histogram(figure: Of<"histogram">, id: string): Markup {
     {
       height: 210,
       marginTop: 26,
-      x: { label: figure.xLabel },
+      x: { label: figure.xLabel, domain: [figure.edges[0] ?? 0, figure.edges.at(-1) ?? 1] },
       y: { label: "count", grid: true, ticks: 4 },
       marks: [...marks, Plot.ruleY([0], { stroke: INK.rule }), ...thresholdMarks(figure.threshold, "x")],
     },

@@ -91,7 +91,7 @@ function siteCell(page: Page, defense: string, site: Site): Markup {
   const cause = view.decomposition(defense, site)?.cause;
   const reasons = tallies.flatMap(([, tally]) => tally.reasons);
   return html`<td role="cell" data-head="${defenseTitle(defense)}"><span class="arms" role="img" aria-label="${words}">${tallies.map(([arm, tally]) => tile(tally, arm, tallyWords(tally, arm)))}</span>
-<span class="under">${cause !== undefined && causeTag(cause, stateOf(tallies[3][1]) === "detected")}${page.notes([...new Set(reasons)])}${alarms(view, defense, "QR", site)}</span></td>`;
+<span class="under"><span class="why-not">${cause !== undefined && causeTag(cause, stateOf(tallies[3][1]) === "detected")}${page.notes([...new Set(reasons)])}</span>${alarms(view, defense, "QR", site)}</span></td>`;
 }
 
 /** Detections on clean models, named as what they are. */

@@ -26,11 +26,11 @@ nav a{text-decoration:none;padding:.15rem 0}nav a:hover{text-decoration:underlin
 .headline{font-size:clamp(1.1rem,1.75vw,1.28rem);line-height:1.42;max-width:84ch;margin:.2rem 0 .8rem}
 #verdicts h2{margin-top:1.6rem}.headline em{font-style:normal;color:var(--soft)}
 .outcome{display:flex;gap:2px;max-width:60rem;margin:.4rem 0 .3rem}
-.seg{min-width:1.6rem;padding:.3rem .5rem .35rem;line-height:1.15;font-size:.8rem;border-top:7px solid var(--none);background:var(--wash);overflow:hidden}
+.seg{min-width:max-content;padding:.3rem .5rem .35rem;line-height:1.15;font-size:.8rem;border-top:7px solid var(--none);background:var(--wash);overflow:hidden}
 .seg b{display:block;font-size:1.15rem}
 .c-kept{--c:var(--detected)}.c-mechanical{--c:var(--mech)}.c-statistical{--c:var(--stat)}.c-calibration{--c:var(--cal)}.c-none,.c-other{--c:var(--none)}
 .seg{border-top-color:var(--c)}.seg.c-mechanical{border-top-style:double}.seg.c-calibration{border-top-style:dashed}.seg.c-none{border-top-style:dotted}
-.tag{display:inline-block;font-size:.78rem;font-weight:650;line-height:1.3;color:var(--c);border-bottom:2px solid var(--c);white-space:nowrap}
+.why-not{white-space:nowrap}.tag{display:inline-block;font-size:.78rem;font-weight:650;line-height:1.3;color:var(--c);border-bottom:2px solid var(--c);white-space:nowrap}
 .tag.c-mechanical{border-bottom-style:double;border-bottom-width:3px}.tag.c-calibration{border-bottom-style:dashed}.tag.c-none{border-bottom-style:dotted}
 .perdefense{font-size:.92rem;max-width:96ch}.caveat{font-size:.88rem;color:var(--soft);max-width:96ch}
 table{border-collapse:collapse;width:100%;font-size:.86rem;line-height:1.4}
@@ -63,6 +63,7 @@ li:target,figure:target{outline:2px solid var(--first);outline-offset:4px}
 details{border:1px solid var(--line);padding:.1rem .8rem;margin:.4rem 0}details[open]{padding-bottom:.8rem}
 summary{cursor:pointer;padding:.45rem 0;font-size:.93rem}
 figure{margin:0}.figures{display:flex;flex-wrap:wrap;gap:1.2rem 1.6rem;align-items:flex-start;margin:.5rem 0}
+.audits{display:flex;flex-wrap:wrap;gap:.2rem 2rem;align-items:flex-start}.audit{flex:0 1 auto;min-width:0}.audits>.same{flex:1 0 100%;margin:.3rem 0}
 .figures>figure{flex:0 1 440px;min-width:0}.figures>.trigger{flex:0 0 auto;max-width:240px}.figures>.truth{max-width:130px}
 figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}figcaption b{color:var(--ink);font-weight:600}
 .trigger div{display:flex;gap:6px}.trigger img,.trigger svg{display:block;image-rendering:pixelated;border:1px solid var(--rule)}.truth img,.truth svg{outline:2px solid var(--ink);outline-offset:1px}
@@ -73,23 +74,23 @@ figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}fi
 .verdict{font-weight:650;white-space:nowrap}.v-d{color:var(--detected)}.v-m{color:var(--missed)}.v-a{color:var(--alarm)}.v-a:before{content:"⚠ "}.v-n{font-weight:400;color:var(--soft);border-bottom:1.5px dashed var(--none)}.v-q{font-weight:400}
 .command{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:.8rem 1rem;font-size:.9rem}code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.92em}
 .pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:0 2.5rem}.plain td{overflow-wrap:anywhere;border-bottom-style:dotted}.plain th{font-weight:400;border-bottom-style:dotted;width:14rem}.plain code{font-size:.8rem}
-@media (max-width:52rem){
+@media screen and (max-width:52rem){
 .matrix,.matrix tbody,.matrix tr,.matrix td,.matrix th,.matrix caption{display:block;width:auto!important}
 .matrix thead{position:absolute;left:-99rem}
 .matrix tr{padding:.3rem 0}.matrix th{border:0;padding:.3rem 0 .1rem}.matrix tbody tr:not(.group)>th{background:var(--wash);padding:.35rem .6rem;margin-top:.3rem}
 .matrix td{display:grid;grid-template-columns:8.2rem auto 1fr;gap:.1rem .7rem;align-items:start;padding:.45rem 0}
-.matrix td:before{content:attr(data-head);font-weight:600;font-size:.84rem;grid-row:1/4}.matrix td>small,.matrix td>.tag{grid-column:2/4}.under{margin:0}
-.matrix .group small{display:block;margin:0}
+.matrix td:before{content:attr(data-head);font-weight:600;font-size:.84rem;grid-row:1/4}.matrix td>small,.matrix td>.tag{grid-column:2/4;justify-self:start}.under{margin:0}
+.matrix .group small{display:block;margin:0}caption{max-width:calc(100vw - 4.5rem)}.where{white-space:normal;min-width:8rem}.models tbody th{min-width:5rem}
 }
-@media (max-width:30rem){body{padding-top:1.2rem}.matrix td{grid-template-columns:6.4rem auto 1fr}.matrix .arms{grid-template-columns:2.5rem 2.5rem}.matrix .tile{min-width:2.5rem;padding-inline:.1rem}.single .tile{min-width:5.2rem!important}.plain th{width:7rem}.seg span{display:none}}
+@media screen and (max-width:30rem){body{padding-top:1.2rem}.matrix td{grid-template-columns:6.4rem auto 1fr}.matrix .arms{grid-template-columns:2.5rem 2.5rem}.matrix .tile{min-width:2.5rem;padding-inline:.1rem}.single .tile{min-width:5.2rem!important}.plain th{width:7rem}.outcome{display:grid}.seg,.seg.c-mechanical,.seg.c-calibration,.seg.c-none{display:flex;gap:.5rem;align-items:baseline;border-top:0;border-left:7px solid var(--c);padding:.15rem .6rem}.seg.c-mechanical{border-left-style:double}.seg.c-calibration{border-left-style:dashed}.seg.c-none{border-left-style:dotted}.seg b{min-width:1.6rem}}
 @media print{
 @page{margin:14mm}
 :root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#ccc;--wash:#f4f4f4;--first:#0b6692;--second:#b5420d;--detected:#0b6692;--ondetected:#fff;--missed:#a33808;--alarm:#98185a;--hatch:#bbb;--mech:#6d4ea8;--stat:#b5420d;--cal:#8a6300;--none:#666}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{max-width:none;padding:0;font-size:10pt}nav,.skip{display:none}h2{margin-top:1.4rem}
-h2,h3,h4,caption,.group{break-after:avoid}tr,figure,.howto{break-inside:avoid}thead{display:table-header-group}
-.scroll,.wide{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0}.wide>svg{min-width:0}.bar{width:52px;height:5px}
+h2,h3,h4,caption,.group,thead,.perdefense{break-after:avoid}tbody tr:first-child{break-before:avoid}tr,figure,.howto{break-inside:avoid}thead{display:table-header-group}
+.scroll,.wide{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0;width:32%}.coverage{white-space:normal}small,.small,td small,th small{font-size:7pt}.tag{font-size:7.5pt}figcaption,caption,.caveat,.reasons ol{font-size:8pt}p{max-width:none}.wide>svg{min-width:0}.bar{width:44px;height:5px}
 .onpaper::details-content{content-visibility:visible;display:block;height:auto}
-.arms{grid-template-columns:2.4rem 2.4rem}.tile{min-width:2.4rem;font-size:7.5pt}.single .tile{min-width:5rem}.matrix th:first-child{width:8rem}
+.arms{grid-template-columns:2.4rem 2.4rem}.tile{min-width:2.4rem;font-size:7.5pt}.single .tile{min-width:5rem}.matrix th:first-child{width:7rem}.headline{font-size:12pt}.figures>figure{flex-basis:60mm}.plain th{width:9rem}
 }
 `;
