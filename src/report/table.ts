@@ -107,7 +107,7 @@ function letterOf(verdict: Verdict | undefined, kind: ModelRecord["kind"]): stri
 function decompositionBlock(view: View, paint: Paint): string[] {
   const rows = view.result.decomposition;
   if (rows.length === 0) return ["No decomposition: the run has no backdoored model that was accepted."];
-  const head = `${pad("  profile, precision", 36)}  S(FF)  mechanical  statistical    total    n  cause`;
+  const head = `${pad("  profile, precision", 34)}  S(FF)  mechanical  statistical    total    n  cause`;
   return [
     paint(
       "What each loss is made of (S: the measure named, mean over n accepted backdoored models)",
@@ -121,7 +121,7 @@ function decompositionBlock(view: View, paint: Paint): string[] {
         ? [cut(`${defense}: S is ${measures}`, WIDTH), ...own.map((row) => lossRow(row, paint))]
         : [];
     }),
-    "A loss is positive, total = S(FF) - S(QR); n/r: that arm could not be run, so the part has no number.",
+    "A loss is positive; total = S(FF) - S(QR); n/r: that arm could not be run, so there is no number.",
   ];
 }
 
@@ -129,9 +129,9 @@ function lossRow(row: Decomposition, paint: Paint): string {
   const float = row.S.FF === null ? "n/r" : row.S.FF.toFixed(2);
   const part = (value: number | null) => (value === null ? "n/r" : ascii(signed(value)));
   const numbers = `${right(float, 5)}  ${right(part(row.mechanical), 10)}  ${right(part(row.statistical), 11)}`;
-  const cause = cut(row.cause, WIDTH - 78);
+  const cause = cut(row.cause, WIDTH - 82);
   const colour = row.cause === "kept" ? "good" : row.signal ? "bad" : "off";
-  return `${pad(`  ${row.profile}, ${row.precision}`, 36)}  ${numbers}  ${right(part(row.total), 7)}  ${right(String(row.models), 3)}  ${paint(cause, colour)}`;
+  return `${pad(`  ${row.profile}, ${row.precision}`, 34)}  ${numbers}  ${right(part(row.total), 7)}  ${right(String(row.models), 3)}  ${paint(cause, colour)}`;
 }
 
 function falseAlarmBlock(view: View, paint: Paint): string[] {

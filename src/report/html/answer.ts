@@ -59,7 +59,7 @@ function outcomeBar(view: View, rows: readonly Decomposition[]): Markup {
     ([cause, n]) =>
       html`<span class="seg ${causeClass(cause)}" style="flex:${n}"><b>${n}</b><span>${cause}</span></span>`,
   )}</div>
-<p class="small">Each unit is one defense on one device at one precision: ${rows.length} in all, each judged on n = ${String(view.backdoored.length)} backdoored models.</p>`;
+<p class="small">Each unit is one defense on one device at one precision: ${rows.length} in all, each judged on ${plural(view.backdoored.length, "backdoored model")}.</p>`;
 }
 
 /** A class of style.css.ts for a cause; causes it does not know look like a loss. */
