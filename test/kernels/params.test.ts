@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { type Block, PARAMS } from "../../src/kernels/params.ts";
+import { FORMS } from "../../src/kernels/requantizers.ts";
+
+const source = (name: string) => readFileSync(new URL(`../../assembly/${name}.ts`, import.meta.url), "utf8");
+
+/** Fields of every class of assembly/params.ts in memory order, those of its base first. */
+function assemblyBlocks(): Record<string, string[]> {
+  const blocks: Record<string, string[]> = {};
+  for (const [, name, base, body] of source("params").matchAll(
+    /export class (\w+)(?: extends (\w+))? \{([^}]*)\}/g,
+  )) {
+    const fields = [...body.matchAll(/^ {2}(\w+): (?:i32|usize);$/gm)].map((match) => match[1]);
+    expect(fields.length, name).toBe(body.trim().split("\n").length);
+    blocks[name] = [...(base ? blocks[base] : []), ...fields];
+  }
+  return blocks;
+}
+
+test.each(Object.keys(PARAMS) as Block[])("block %s has the same fields on both sides", (block) => {
+  expect(PARAMS[block]).toEqual(assemblyBlocks()[block]);
+});
+
+test("every block that a kernel reads is listed in TypeScript", () => {
+  const bases = ["Operands", "Packed", "Elementwise"];
+  expect(
+    Object.keys(assemblyBlocks())
+      .filter((name) => !bases.includes(name))
+      .sort(),
+  ).toEqual(Object.keys(PARAMS).sort());
+});
+
+test("requantizer forms have the kernels' numbers", () => {
+  const text = source("requantize");
+  const number = (name: string) => Number(text.match(new RegExp(`export const ${name}: i32 = (\\d+);`))?.[1]);
+  const names = ["DOUBLE_BOUNDED", "DOUBLE_EXACT", "SINGLE_BOUNDED", "SINGLE_EXACT", "FLOAT_EVEN", "NONE"];
+  expect(FORMS.map((form) => form.id)).toEqual(names.map(number));
+});

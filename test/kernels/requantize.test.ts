@@ -1,0 +1,289 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
+import type { Output, Requantization } from "../../src/kernels/args.ts";
+import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
+import { writeParams } from "../../src/kernels/params.ts";
+import * as primitives from "../../src/kernels/requantize.ts";
+import { channelOf, FORMS, packPanels } from "../../src/kernels/requantizers.ts";
+import { type Random, seededRandom } from "../../src/random.ts";
+import { describeShared, sharedJson } from "./shared.ts";
+
+interface Row {
+  acc: number;
+  scale: number;
+  multiplier: number;
+  shift: number;
+  zero_point: number;
+  results: Record<string, number | null>;
+}
+
+const FAMILIES = {
+  "tflite-double": [
+    "tflite_ref_double",
+    "cmsis_nn_double",
+    "esp_nn_exact",
+    "tosa_rescale_double",
+    "ethos_u_tfl",
+  ],
+  "tflite-single": ["tflite_single_rounding", "ruy", "cmsis_nn_single", "tosa_rescale_single"],
+  "float-even": [
+    "xnnpack_fp32",
+    "onnxruntime_web_wasm_executed",
+    "litertjs_relaxed_executed",
+    "fbgemm_float",
+  ],
+} as const;
+
+describeShared("requantization cases of other runtimes", "arithmetic/requant-cases.json", () => {
+  const rows = () => (sharedJson("arithmetic/requant-cases.json") as { rows: Row[] }).rows;
+
+  test("quantizeMultiplier gives the multiplier and shift of every scale", () => {
+    for (const { scale, multiplier, shift } of rows()) {
+      expect(primitives.quantizeMultiplier(scale)).toEqual({ multiplier, shift });
+    }
+  });
+
+  for (const [requantizer, families] of Object.entries(FAMILIES)) {
+    test.each(families)(`${requantizer} equals %s`, (family) => {
+      const name = requantizer as keyof typeof FAMILIES;
+      let compared = 0;
+      for (const row of rows()) {
+        const expected = row.results[family];
+        if (expected === null) continue;
+        const output = { outputOffset: row.zero_point, activationMin: -128, activationMax: 127 };
+        expect(primitives.requantize(name, row.acc, row, output), JSON.stringify(row)).toBe(expected);
+        compared++;
+      }
+      expect(compared).toBeGreaterThan(2000);
+    });
+  }
+
+  test("requantizeNeon and requantizeWide equal their families", () => {
+    for (const { acc, multiplier, shift, zero_point, results } of rows()) {
+      const neon = primitives.requantizeNeon(acc, multiplier, shift);
+      const wide = primitives.requantizeWide(BigInt(acc), multiplier, Math.min(shift, 7));
+      const clamp = (value: number) => primitives.clamp(value + zero_point, -128, 127);
+      expect(clamp(neon)).toBe(results.tflite_neon_4rows_double);
+      expect(clamp(wide)).toBe(results.cmsis_nn_s64_16x8);
+    }
+  });
+});
+
+const INT32_MIN = -(2 ** 31);
+const EDGES = [
+  0,
+  1,
+  -1,
+  2,
+  -2,
+  3,
+  -3,
+  127,
+  -128,
+  1186,
+  -299,
+  2 ** 24 + 1,
+  2 ** 28 - 1,
+  -(2 ** 28) + 1,
+  2 ** 28,
+  -(2 ** 28),
+  2 ** 30 - 1,
+  2 ** 30,
+  -(2 ** 30),
+  2 ** 31 - 1,
+  INT32_MIN + 1,
+  INT32_MIN,
+];
+const MULTIPLIERS = [0, 1, 2 ** 30, 2 ** 30 + 1, 1518500250, 2 ** 31 - 1, -(2 ** 30), INT32_MIN];
+
+/** Edges, ties at every right shift with their neighbours, and values spread over the magnitudes up to `limit`. */
+function accumulators(random: Random, limit: number): number[] {
+  const values = [...EDGES];
+  for (let shift = 0; shift < 30; shift++) {
+    for (const near of [-1, 0, 1])
+      values.push(2 ** shift + near, -(2 ** shift) + near, 3 * 2 ** (shift - 1) + near);
+  }
+  for (let i = 0; i < 400; i++) values.push((random.uniform() - 0.5) * 2 ** (1 + random.below(32)));
+  const whole = values.map(Math.trunc).filter((value) => Math.abs(value) < limit);
+  while (whole.length % 8 !== 0) whole.push(0);
+  return whole;
+}
+
+for (const build of BUILDS) {
+  describe(`requantizers of the ${build} build`, () => {
+    let kernels: Kernels;
+    beforeAll(async () => {
+      kernels = await bindKernels(await loadKernelModule(build));
+    });
+
+    /** A kernel over int32 columns a, b, c. */
+    const table = (kernel: string, ...columns: number[][]): number[] => {
+      const mark = kernels.mark();
+      const [a, b, c] = columns.map((column) => kernels.place(Int32Array.from(column)));
+      const result = kernels.allocate(columns[0].length * 4);
+      kernels.exports[kernel](
+        writeParams(kernels, "Primitive", { count: columns[0].length, a, b, c, result }),
+      );
+      const values = Array.from(new Int32Array(kernels.memory.buffer, result, columns[0].length));
+      kernels.release(mark);
+      return values;
+    };
+
+    test.each([
+      ["requantize_double_s32", primitives.requantizeDouble],
+      ["requantize_single_s32", primitives.requantizeSingle],
+    ] as const)("%s equals its primitive on every edge, multiplier and shift", (kernel, primitive) => {
+      const grid = EDGES.flatMap((acc) =>
+        MULTIPLIERS.flatMap((multiplier) =>
+          Array.from({ length: 62 }, (_, i) => [acc, multiplier, i - 31] as const),
+        ),
+      );
+      const column = (index: 0 | 1 | 2) => grid.map((entry) => entry[index]);
+      expect(table(kernel, column(0), column(1), column(2))).toEqual(
+        grid.map((entry) => primitive(...entry)),
+      );
+    });
+
+    test("high multiply and division by a power of two equal their primitives", () => {
+      const pairs = EDGES.flatMap((a) => [...EDGES, ...MULTIPLIERS].map((b) => [a, b] as const));
+      const [a, b] = [pairs.map((pair) => pair[0]), pairs.map((pair) => pair[1])];
+      expect(table("doubling_high_mult_s32", a, b)).toEqual(
+        pairs.map((pair) => primitives.saturatingDoublingHighMultiply(...pair)),
+      );
+      expect(table("doubling_high_mult_no_sat_s32", a, b)).toEqual(
+        pairs.map((pair) => primitives.doublingHighMultiply(...pair)),
+      );
+      const exponents = b.map((_, i) => i % 32);
+      expect(table("divide_by_power_of_two_s32", a, exponents)).toEqual(
+        a.map((value, i) => primitives.roundingDivideByPowerOfTwo(value, exponents[i])),
+      );
+    });
+
+    test("exponential and reciprocal equal their primitives", () => {
+      const negative = Array.from({ length: 2000 }, (_, i) => -Math.floor(2 ** 31 * (i / 1999) ** 4));
+      expect(table("exp_on_negative_values_s32", negative)).toEqual(
+        negative.map(primitives.expOnNegativeValues),
+      );
+      const fractions = Array.from({ length: 2000 }, (_, i) => Math.floor((2 ** 31 - 1) * (i / 1999)));
+      expect(table("one_over_one_plus_x_s32", fractions)).toEqual(fractions.map(primitives.oneOverOnePlus));
+    });
+
+    /** One panel: all accumulators by eight channels, each in every lane. */
+    const panel = (form: (typeof FORMS)[number], args: Requantization, values: number[], output: Output) => {
+      const mark = kernels.mark();
+      const panels = kernels.place(packPanels(form, args, null, { groups: 1, groupDepth: 8 }));
+      const rows = Int32Array.from({ length: values.length * 8 }, (_, i) => values[i >> 3]);
+      const address = kernels.allocate(rows.length * 4);
+      const fields = { requantizer: form.id, panels, batches: values.length, output: address, ...output };
+      const input = kernels.place(rows);
+      kernels.exports.requantize_panel_s8(writeParams(kernels, "Requantized", { ...fields, input }));
+      const bytes = args.requantizer === "none" ? rows.length * 4 : rows.length;
+      const result = kernels.memory.buffer.slice(address, address + bytes);
+      kernels.release(mark);
+      return args.requantizer === "none" ? new Int32Array(result) : new Int8Array(result);
+    };
+
+    for (const form of FORMS.filter((row) => row.requantizer !== "none")) {
+      const requantizer = form.requantizer as keyof typeof FAMILIES;
+      test(`form ${form.id} of ${requantizer} is exact for every accumulator and shift it allows`, () => {
+        const random = seededRandom(7).fork(String(form.id));
+        const limit = form.allows(2 ** 31, { min: 0, max: 0 }) ? 2 ** 32 : 2 ** 28;
+        const values = accumulators(random, limit);
+        for (let shift = -31; shift <= 30; shift++) {
+          const usable = form.allows(limit === 2 ** 28 ? 2 ** 28 - 1 : 2 ** 31, {
+            min: Math.min(shift, 0),
+            max: Math.max(shift, 0),
+          });
+          if (!usable) continue;
+          const multiplier = MULTIPLIERS.map((edge, i) => (i % 3 ? edge : 2 ** 30 + random.below(2 ** 30)));
+          const scale = multiplier.map((m) => Math.fround(m * 2 ** (shift - 31)));
+          const args = { requantizer, multiplier, shift: Array(8).fill(shift), scale } as Requantization;
+          const output = {
+            outputOffset: random.below(256) - 128,
+            activationMin: -128,
+            activationMax: 127 - random.below(9),
+          };
+          const expected = Int8Array.from({ length: values.length * 8 }, (_, i) =>
+            primitives.requantize(requantizer, values[i >> 3], channelOf(args, i & 7), output),
+          );
+          expect(panel(form, args, values, output), `shift ${shift}`).toEqual(expected);
+        }
+      });
+    }
+
+    test("the accumulators themselves come out unchanged", () => {
+      const form = FORMS.find((row) => row.requantizer === "none")!;
+      const output = { outputOffset: 0, activationMin: -128, activationMax: 127 };
+      const result = panel(form, { requantizer: "none" }, EDGES, output);
+      expect(Array.from(result)).toEqual(EDGES.flatMap((value) => Array(8).fill(value)));
+    });
+  });
+}
+
+describe("requantization primitives", () => {
+  test("P1 gives TFLite's multipliers", () => {
+    const pairs = [1, 0.5, 0.25, 0.1, 0.7, 1.3, 7e-4, 1e-9, 2 ** -33, 0].map(primitives.quantizeMultiplier);
+    expect(pairs.map(({ multiplier, shift }) => [multiplier, shift])).toEqual([
+      [1073741824, 1],
+      [1073741824, 0],
+      [1073741824, -1],
+      [1717986918, -3],
+      [1503238554, 0],
+      [1395864371, 1],
+      [1539316279, -10],
+      [1152921505, -29],
+      [0, 0],
+      [0, 0],
+    ]);
+  });
+
+  test("double rounding moves a value twice, single once, float to even", () => {
+    const of = (acc: number, multiplier: number, shift: number, scale: number) => [
+      primitives.requantizeDouble(acc, multiplier, shift),
+      primitives.requantizeSingle(acc, multiplier, shift),
+      primitives.requantizeNeon(acc, multiplier, shift),
+      primitives.requantizeFloat(acc, Math.fround(scale), -1000, 1000),
+    ];
+    expect(of(1186, 1600472320, -3, 0.0931597501)).toEqual([111, 110, 111, 110]);
+    expect(of(-299, 2138348928, -2, 0.2489365786)).toEqual([-75, -74, -74, -74]);
+    expect(of(-40, 1073741824, -3, 0.0625)).toEqual([-3, -2, -2, -2]);
+  });
+
+  test("softmax multipliers equal TFLite's for a scale of 0.1", () => {
+    expect(primitives.softmaxMultiplier(Math.fround(0.1), 1)).toEqual({
+      multiplier: 1717986944,
+      shift: 23,
+      diffMin: -248,
+    });
+  });
+
+  test("XNNPACK's addition has 21-bit multipliers and rounds ties up", () => {
+    const { input1Multiplier, input2Multiplier, shift } = primitives.addMultipliersXnnpack(0.5, 0.25, 1);
+    const sum = (a: number, b: number) =>
+      Math.floor((a * input1Multiplier + b * input2Multiplier + 2 ** (shift - 1)) / 2 ** shift);
+    const pairs = [
+      [1, 0],
+      [-1, 0],
+      [3, 0],
+      [-3, 0],
+      [-5, 0],
+      [0, 2],
+      [0, -2],
+    ];
+    expect(pairs.map(([a, b]) => sum(a, b))).toEqual([1, 0, 2, -1, -2, 1, 0]);
+    expect([input1Multiplier, shift]).toEqual([2 ** 20, 21]);
+  });
+
+  test("XNNPACK's 8-bit requantization loses fraction bits that TFLite keeps", () => {
+    const ratio = Math.fround(Math.fround(0.05) / Math.fround(0.043));
+    const multiplier = primitives.requantizeMultiplierXnnpack(ratio);
+    expect(Math.floor(((-86 - 3) * multiplier + 128) / 256) - 20).toBe(-124);
+    const exact = primitives.quantizeMultiplier(ratio);
+    expect(primitives.requantizeDouble(-86 - 3, exact.multiplier, exact.shift) - 20).toBe(-123);
+  });
+
+  test("MEAN divides its multiplier, so 12 of 25 rounds to 1", () => {
+    const { multiplier, shift } = primitives.meanMultiplier(1, 25);
+    expect(primitives.requantizeDouble(12, multiplier, shift)).toBe(1);
+  });
+});
