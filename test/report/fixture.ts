@@ -581,7 +581,7 @@ export function fixture(
       test: 5_000,
       caveat: "A subset of whole tracks; accuracy is not comparable with the full set's.",
     },
-    profiles: PROFILES,
+    profiles: structuredClone(PROFILES),
     models,
     cells,
     falsePositives: falsePositivesOf(cells, cleanIds),

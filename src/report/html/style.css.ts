@@ -70,7 +70,7 @@ figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}fi
 .wide{overflow-x:auto}.wide>svg{min-width:34rem}.same{font-size:.85rem}
 .plot{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif;color:var(--ink);overflow:visible}.plot text{white-space:pre}
 .dots{fill:none;stroke:var(--first);stroke-width:4;stroke-linecap:round}.crosses{fill:none;stroke:var(--second);stroke-width:1.2}
-.legend{display:inline-flex;flex-wrap:wrap;gap:.1rem .9rem}.legend.states{display:flex;align-items:center;font-size:.82rem}.swatch{width:16px;height:10px;vertical-align:-1px}
+.legend{display:inline-flex;flex-wrap:wrap;gap:.1rem .9rem}.legend,.legend.states{display:flex}.legend.states{align-items:center;font-size:.82rem}.swatch{width:16px;height:10px;vertical-align:-1px}
 .verdict{font-weight:650;white-space:nowrap}.v-d{color:var(--detected)}.v-m{color:var(--missed)}.v-a{color:var(--alarm)}.v-a:before{content:"⚠ "}.v-n{font-weight:400;color:var(--soft);border-bottom:1.5px dashed var(--none)}.v-q{font-weight:400}
 .command{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:.8rem 1rem;font-size:.9rem}code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:.92em}
 .pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:0 2.5rem}.plain td{overflow-wrap:anywhere;border-bottom-style:dotted}.plain th{font-weight:400;border-bottom-style:dotted;width:14rem}.plain code{font-size:.8rem}
