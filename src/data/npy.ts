@@ -48,7 +48,7 @@ export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
   const got = bytes.length - start - length;
   if (size !== got)
     throw new DataError(`${where}: data`, `${size} bytes for shape (${shape.join(", ")})`, `${got}`);
-  return { shape, data: new Type(bytes.slice(start + length).buffer) };
+  return { shape, data: new Type(Uint8Array.from(bytes.subarray(start + length)).buffer) };
 }
 
 /** The bytes of a .npy file, format 1.0. */

@@ -103,6 +103,12 @@ export function writeModel({ graph, meta }: SavedModel): Uint8Array {
 export function readModel(bytes: Uint8Array, where: string): SavedModel {
   const header = readHeader(bytes, where);
   const start = align(PREFIX + new DataView(bytes.buffer, bytes.byteOffset).getUint32(12, true));
+  const end = header.graph.tensors.reduce((last, { data, dtype }) => {
+    return data
+      ? Math.max(last, start + align(data.offset + data.length * ARRAYS[dtype].BYTES_PER_ELEMENT))
+      : last;
+  }, start);
+  if (bytes.length !== end) throw new ModelFormatError(`${where}: length`, `${end} bytes`, `${bytes.length}`);
   const tensors = header.graph.tensors.map((tensor): Tensor => {
     const { quantization, data, ...rest } = tensor;
     return {
@@ -170,5 +176,5 @@ function tensorData(
       `${size} bytes of data`,
       `${Math.max(0, bytes.length - from)} bytes`,
     );
-  return new Elements(bytes.slice(from, from + size).buffer);
+  return new Elements(Uint8Array.from(bytes.subarray(from, from + size)).buffer);
 }
