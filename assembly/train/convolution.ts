@@ -2,6 +2,7 @@ import { lowerBound, upperBound } from "./activation";
 import { Correlation, correlate4, correlate8 } from "./correlate";
 import { FilterGradient, filterGradient } from "./filterGradient";
 import { copyIntoFrame } from "./frame";
+import { transformFilters, Winograd, winograd, winogradFilterGradient, winogradScratch } from "./winograd";
 
 /** The fields of CONV_2D_PARAMS in src/float/kernels.ts, in order. Filters are [height][width][input][output]. */
 @unmanaged
@@ -61,9 +62,12 @@ function gradientFramed(input: i32, before: i32, filter: i32, output: i32, strid
 
 const HEADER: usize = 256;
 
-/** Bytes of scratch that any of the three passes needs. */
-export function conv_2d_scratch(params: usize): i32 {
+/** Bytes of scratch that any of the three passes needs. block: room for a parameter block. */
+export function conv_2d_scratch(params: usize, block: usize): i32 {
   const p = changetype<Conv2D>(params);
+  if (suitsWinograd(p)) {
+    return max(winogradScratch(describeWinograd(p, block)), winogradScratch(describeWinogradGradient(p, block)));
+  }
   const window = p.filterHeight * p.filterWidth;
   const packed = max(
     window * p.inputDepth * roundUp(p.outputDepth, panelOf(p.outputDepth)),
@@ -77,6 +81,50 @@ export function conv_2d_scratch(params: usize): i32 {
     gradientFramed(p.inputWidth, p.paddingLeft, p.filterWidth, p.outputWidth, p.strideWidth, p.dilationWidth);
   const bias = roundUp(p.outputDepth, 8);
   return <i32>HEADER + (packed + bias + max(input * p.inputDepth, gradient * p.outputDepth)) * 4;
+}
+
+/** Decided by the shape of one image alone, so that an image's bytes do not depend on the batch. */
+function suitsWinograd(p: Conv2D): bool {
+  return (
+    p.filterHeight == 3 && p.filterWidth == 3 && p.strideHeight == 1 && p.strideWidth == 1 &&
+    p.dilationHeight == 1 && p.dilationWidth == 1 && p.paddingTop <= 2 && p.paddingLeft <= 2 &&
+    p.inputDepth % 8 == 0 && p.outputDepth % 8 == 0 && p.outputHeight >= 4 && p.outputWidth >= 4
+  );
+}
+
+function describeWinograd(p: Conv2D, scratch: usize): Winograd {
+  const w = changetype<Winograd>(scratch);
+  w.batches = p.batches;
+  w.height = p.inputHeight;
+  w.width = p.inputWidth;
+  w.inputDepth = p.inputDepth;
+  w.paddingTop = p.paddingTop;
+  w.paddingLeft = p.paddingLeft;
+  w.outputHeight = p.outputHeight;
+  w.outputWidth = p.outputWidth;
+  w.outputDepth = p.outputDepth;
+  w.lower = lowerBound(p.activation);
+  w.upper = upperBound(p.activation);
+  w.scratch = scratch;
+  return w;
+}
+
+/** The input gradient is the convolution of dy with the filter turned. */
+function describeWinogradGradient(p: Conv2D, scratch: usize): Winograd {
+  const w = changetype<Winograd>(scratch);
+  w.batches = p.batches;
+  w.height = p.outputHeight;
+  w.width = p.outputWidth;
+  w.inputDepth = p.outputDepth;
+  w.paddingTop = 2 - p.paddingTop;
+  w.paddingLeft = 2 - p.paddingLeft;
+  w.outputHeight = p.inputHeight;
+  w.outputWidth = p.inputWidth;
+  w.outputDepth = p.inputDepth;
+  w.lower = -Infinity;
+  w.upper = Infinity;
+  w.scratch = scratch;
+  return w;
 }
 
 /** [window][output] to [output / panel][window][panel]. */
@@ -118,6 +166,12 @@ function describeForward(c: Correlation, p: Conv2D, frameWidth: i32): void {
 /** y = activation(conv(x) + bias); bias 0 = none. x, y NHWC. */
 export function conv_2d_f32(params: usize, x: usize, filter: usize, bias: usize, y: usize, scratch: usize): void {
   const p = changetype<Conv2D>(params);
+  if (suitsWinograd(p)) {
+    const w = describeWinograd(p, scratch);
+    transformFilters(w, filter, false);
+    winograd(w, x, bias, 0, y);
+    return;
+  }
   const c = changetype<Correlation>(scratch);
   const panel = panelOf(p.outputDepth);
   const padded = roundUp(p.outputDepth, panel);
@@ -204,6 +258,12 @@ export function conv_2d_input_gradient_f32(
   params: usize, dy: usize, filter: usize, addend: usize, dx: usize, scratch: usize,
 ): void {
   const p = changetype<Conv2D>(params);
+  if (suitsWinograd(p)) {
+    const w = describeWinogradGradient(p, scratch);
+    transformFilters(w, filter, true);
+    winograd(w, dy, 0, addend, dx);
+    return;
+  }
   const c = changetype<Correlation>(scratch);
   const panel = panelOf(p.inputDepth);
   const padded = roundUp(p.inputDepth, panel);
@@ -265,6 +325,10 @@ export function conv_2d_input_gradient_f32(
 /** dFilter = gradient of the convolution to its filter, summed over the batch. */
 export function conv_2d_filter_gradient_f32(params: usize, x: usize, dy: usize, dFilter: usize, scratch: usize): void {
   const p = changetype<Conv2D>(params);
+  if (suitsWinograd(p)) {
+    winogradFilterGradient(describeWinograd(p, scratch), x, dy, dFilter);
+    return;
+  }
   const g = changetype<FilterGradient>(scratch);
   const frame = scratch + HEADER;
   const frameHeight = framed(p.inputHeight, p.paddingTop, p.filterHeight, p.outputHeight, p.strideHeight, p.dilationHeight);

@@ -1,9 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
-import { type Block, type BlockName, PARAMETER_BLOCKS, type TrainKernels } from "./kernels.ts";
+import { BLOCK_BYTES, type Block, type BlockName, PARAMETER_BLOCKS, type TrainKernels } from "./kernels.ts";
 import { registerKernels } from "./register.ts";
-
-const BLOCK_BYTES = 256;
 
 /** tfjs's wasm backend with our kernels bound to its memory. One a thread: tfjs keeps its state in module globals. */
 export class FloatBackend {
@@ -18,7 +16,7 @@ export class FloatBackend {
     this.tfjs = tfjs;
     this.kernels = kernels;
     this.memory = memory;
-    this.#block = tfjs.makeOutput([BLOCK_BYTES / 4], "int32");
+    this.#block = tfjs.makeOutput([(2 * BLOCK_BYTES) / 4], "int32");
     this.#scratch = tfjs.makeOutput([1], "int32");
   }
 

@@ -2,7 +2,7 @@ import type { Activation } from "../model/graph.ts";
 
 /** The exports of assembly/train.ts. Pointers are byte offsets into tfjs's memory; shapes travel in parameter blocks. */
 export interface TrainKernels {
-  conv_2d_scratch(params: number): number;
+  conv_2d_scratch(params: number, block: number): number;
   conv_2d_f32(params: number, x: number, filter: number, bias: number, y: number, scratch: number): void;
   conv_2d_input_gradient_f32(
     params: number,
@@ -134,6 +134,9 @@ export const PARAMETER_BLOCKS = {
     "activation",
   ],
 } as const;
+
+/** Room of a parameter block; the backend has room for two. */
+export const BLOCK_BYTES = 128;
 
 export type BlockName = keyof typeof PARAMETER_BLOCKS;
 export type Block<Name extends BlockName> = Record<(typeof PARAMETER_BLOCKS)[Name][number], number>;

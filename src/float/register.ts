@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { windowAxis } from "../model/graph.ts";
 import type { FloatBackend } from "./backend.ts";
-import type { Block } from "./kernels.ts";
+import { BLOCK_BYTES, type Block } from "./kernels.ts";
 
 type Inputs = Record<string, tf.TensorInfo>;
 // biome-ignore lint/suspicious/noExplicitAny: tfjs passes a kernel's attributes untyped; each row names what it takes.
@@ -25,23 +25,29 @@ function floatKernels(backend: FloatBackend): Record<string, Kernel> {
     return pointer;
   };
 
+  /** Scratch for any pass of a convolution; asking takes room for a second block behind the first. */
+  const convolutionScratch = (block: Block<"Conv2D">) => {
+    const params = backend.params("Conv2D", block);
+    return backend.scratch(kernels.conv_2d_scratch(params, params + BLOCK_BYTES));
+  };
+
   return {
     CONV_2D: ({ x, filter, bias }, { block, shape }) => {
       const y = output(shape);
-      const scratch = backend.scratch(kernels.conv_2d_scratch(backend.params("Conv2D", block)));
+      const scratch = convolutionScratch(block);
       kernels.conv_2d_f32(backend.params("Conv2D", block), at(x), at(filter), at(bias), at(y), scratch);
       return y;
     },
     CONV_2D_INPUT_GRADIENT: ({ dy, filter, addend }, { block, shape }) => {
       const dx = output(shape);
-      const scratch = backend.scratch(kernels.conv_2d_scratch(backend.params("Conv2D", block)));
+      const scratch = convolutionScratch(block);
       const params = backend.params("Conv2D", block);
       kernels.conv_2d_input_gradient_f32(params, at(dy), at(filter), at(addend), at(dx), scratch);
       return dx;
     },
     CONV_2D_FILTER_GRADIENT: ({ x, dy }, { block, shape }) => {
       const dFilter = output(shape);
-      const scratch = backend.scratch(kernels.conv_2d_scratch(backend.params("Conv2D", block)));
+      const scratch = convolutionScratch(block);
       kernels.conv_2d_filter_gradient_f32(
         backend.params("Conv2D", block),
         at(x),

@@ -1,0 +1,401 @@
+// 3x3 convolutions at stride 1 by Winograd's F(4x4, 3x3): 36 products for 16 outputs instead of 144.
+// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4, and its transposes.
+// Interpolation points 0, +-sqrt(1/2), +-sqrt(2), infinity, as ncnn has them, in place of that paper's 0, +-1, +-2,
+// infinity: the transforms' entries are nearer to one, and the rounding error is smaller.
+import { clamp } from "./activation";
+import { Correlation, correlate8 } from "./correlate";
+import { FilterGradient, filterGradient } from "./filterGradient";
+import { copyIntoFrame } from "./frame";
+
+const POINTS: i32 = 36;
+/** Bytes of transformed tiles at a time: they stay in a second-level cache. */
+const GROUP_BYTES = 300 * 1024;
+const LINE = 64;
+const HEADER: usize = 256;
+/** The points: NEAR, its square 1/2, and FAR, its square 2. */
+const NEAR: f32 = 0.7071067811865476;
+const FAR: f32 = 1.4142135623730951;
+/** A 6x6 array of vectors. */
+const TEMPORARY: usize = 36 * 16;
+
+/** A convolution of `batches` images x [height][width][inputDepth] to y [outputHeight][outputWidth][outputDepth]. */
+@unmanaged
+export class Winograd {
+  batches: i32;
+  height: i32;
+  width: i32;
+  inputDepth: i32;
+  paddingTop: i32;
+  paddingLeft: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  outputDepth: i32;
+  lower: f32;
+  upper: f32;
+  scratch: usize;
+}
+
+@inline
+function tiles(size: i32): i32 {
+  return (size + 3) >> 2;
+}
+
+@inline
+function frameHeight(w: Winograd): i32 {
+  return max(w.paddingTop + w.height, 4 * tiles(w.outputHeight) + 2);
+}
+
+@inline
+function frameWidth(w: Winograd): i32 {
+  return max(w.paddingLeft + w.width, 4 * tiles(w.outputWidth) + 2);
+}
+
+/** Rows of tiles that are transformed together. */
+@inline
+function groupRows(w: Winograd): i32 {
+  const rowBytes = POINTS * 4 * (w.inputDepth + w.outputDepth) * tiles(w.outputWidth);
+  return min(w.batches * tiles(w.outputHeight), max(1, GROUP_BYTES / rowBytes));
+}
+
+/** From one point of all tiles of a group to the next. The extra line keeps the points out of one set of the cache. */
+@inline
+function pointBytes(w: Winograd, depth: i32): i32 {
+  return groupRows(w) * tiles(w.outputWidth) * depth * 4 + LINE;
+}
+
+@inline
+function filterBytes(w: Winograd): i32 {
+  return POINTS * w.inputDepth * w.outputDepth * 4;
+}
+
+/** Bytes of scratch of any function here. */
+export function winogradScratch(w: Winograd): i32 {
+  const frame = frameHeight(w) * frameWidth(w) * w.inputDepth * 4;
+  const transformed = POINTS * (pointBytes(w, w.inputDepth) + pointBytes(w, w.outputDepth));
+  return <i32>(HEADER + TEMPORARY) + filterBytes(w) + frame + transformed;
+}
+
+@inline
+function temporaryOf(w: Winograd): usize {
+  return w.scratch + HEADER;
+}
+
+@inline
+function filterOf(w: Winograd): usize {
+  return temporaryOf(w) + TEMPORARY;
+}
+
+@inline
+function inputTilesOf(w: Winograd): usize {
+  return filterOf(w) + <usize>filterBytes(w);
+}
+
+@inline
+function outputTilesOf(w: Winograd): usize {
+  return inputTilesOf(w) + <usize>(POINTS * pointBytes(w, w.inputDepth));
+}
+
+@inline
+function frameOf(w: Winograd): usize {
+  return outputTilesOf(w) + <usize>(POINTS * pointBytes(w, w.outputDepth));
+}
+
+@inline
+function times(a: f32, v: v128): v128 {
+  return f32x4.mul(f32x4.splat(a), v);
+}
+
+/** B^T d: six vectors from `from`, step apart, to six at `to`. */
+@inline
+function transformInput(from: usize, step: usize, to: usize, toStep: usize): void {
+  const d0 = v128.load(from), d1 = v128.load(from + step), d2 = v128.load(from + 2 * step);
+  const d3 = v128.load(from + 3 * step), d4 = v128.load(from + 4 * step), d5 = v128.load(from + 5 * step);
+  const a = f32x4.sub(d4, times(2, d2)), b = times(NEAR, f32x4.sub(d3, times(2, d1)));
+  const c = f32x4.sub(d4, times(0.5, d2)), d = times(FAR, f32x4.sub(d3, times(0.5, d1)));
+  v128.store(to, f32x4.add(f32x4.sub(d0, times(2.5, d2)), d4));
+  v128.store(to + toStep, f32x4.add(a, b));
+  v128.store(to + 2 * toStep, f32x4.sub(a, b));
+  v128.store(to + 3 * toStep, f32x4.add(c, d));
+  v128.store(to + 4 * toStep, f32x4.sub(c, d));
+  v128.store(to + 5 * toStep, f32x4.add(f32x4.sub(d1, times(2.5, d3)), d5));
+}
+
+/** A y: four vectors to six. */
+@inline
+function transformGradient(y0: v128, y1: v128, y2: v128, y3: v128, to: usize, toStep: usize): void {
+  const a = f32x4.add(y0, times(0.5, y2)), b = times(NEAR, f32x4.add(y1, times(0.5, y3)));
+  const c = f32x4.add(y0, times(2, y2)), d = times(FAR, f32x4.add(y1, times(2, y3)));
+  v128.store(to, y0);
+  v128.store(to + toStep, f32x4.add(a, b));
+  v128.store(to + 2 * toStep, f32x4.sub(a, b));
+  v128.store(to + 3 * toStep, f32x4.add(c, d));
+  v128.store(to + 4 * toStep, f32x4.sub(c, d));
+  v128.store(to + 5 * toStep, y3);
+}
+
+/** G g: three vectors to six. */
+@inline
+function transformFilter(g0: v128, g1: v128, g2: v128, to: usize, toStep: usize): void {
+  const a = times(<f32>(-2.0 / 3), f32x4.add(g0, times(0.5, g2))), b = times(<f32>(-2.0 / 3) * NEAR, g1);
+  const c = times(<f32>(1.0 / 6), f32x4.add(g0, times(2, g2))), d = times(<f32>(1.0 / 6) * FAR, g1);
+  v128.store(to, g0);
+  v128.store(to + toStep, f32x4.add(a, b));
+  v128.store(to + 2 * toStep, f32x4.sub(a, b));
+  v128.store(to + 3 * toStep, f32x4.add(c, d));
+  v128.store(to + 4 * toStep, f32x4.sub(c, d));
+  v128.store(to + 5 * toStep, g2);
+}
+
+/** A^T m: six vectors from `from` to four at `to`. */
+@inline
+function gatherOutput(from: usize, step: usize, to: usize, toStep: usize): void {
+  const m0 = v128.load(from), m1 = v128.load(from + step), m2 = v128.load(from + 2 * step);
+  const m3 = v128.load(from + 3 * step), m4 = v128.load(from + 4 * step), m5 = v128.load(from + 5 * step);
+  const a = f32x4.add(m1, m2), b = times(NEAR, f32x4.sub(m1, m2));
+  const c = f32x4.add(m3, m4), d = times(FAR, f32x4.sub(m3, m4));
+  v128.store(to, f32x4.add(m0, f32x4.add(a, c)));
+  v128.store(to + toStep, f32x4.add(b, d));
+  v128.store(to + 2 * toStep, f32x4.add(times(0.5, a), times(2, c)));
+  v128.store(to + 3 * toStep, f32x4.add(f32x4.add(times(0.5, b), times(2, d)), m5));
+}
+
+/** G^T u: six vectors from `from` to three at `to`. */
+@inline
+function gatherFilter(from: usize, step: usize, to: usize, toStep: usize): void {
+  const u0 = v128.load(from), u1 = v128.load(from + step), u2 = v128.load(from + 2 * step);
+  const u3 = v128.load(from + 3 * step), u4 = v128.load(from + 4 * step), u5 = v128.load(from + 5 * step);
+  const a = times(<f32>(-2.0 / 3), f32x4.add(u1, u2)), b = times(<f32>(-2.0 / 3) * NEAR, f32x4.sub(u1, u2));
+  const c = times(<f32>(1.0 / 6), f32x4.add(u3, u4)), d = times(<f32>(1.0 / 6) * FAR, f32x4.sub(u3, u4));
+  v128.store(to, f32x4.add(u0, f32x4.add(a, c)));
+  v128.store(to + toStep, f32x4.add(b, d));
+  v128.store(to + 2 * toStep, f32x4.add(f32x4.add(times(0.5, a), times(2, c)), u5));
+}
+
+@inline
+function loadLanes(from: usize, laneBytes: usize): v128 {
+  let v = f32x4.splat(load<f32>(from));
+  v = f32x4.replace_lane(v, 1, load<f32>(from + laneBytes));
+  v = f32x4.replace_lane(v, 2, load<f32>(from + 2 * laneBytes));
+  return f32x4.replace_lane(v, 3, load<f32>(from + 3 * laneBytes));
+}
+
+/**
+ * filter [3][3][inputs][outputs] to the panels of correlate8 at each point. isTurned: for the input gradient, the
+ * filter turned by 180 degrees with w's input depth as the filter's outputs.
+ */
+export function transformFilters(w: Winograd, filter: usize, isTurned: bool): void {
+  const inputs = w.inputDepth, outputs = w.outputDepth;
+  const tap = <usize>(inputs * outputs) << 2;
+  const temporary = temporaryOf(w);
+  const point = <usize>(inputs * outputs) << 2;
+  const inputStep: usize = isTurned ? 4 : <usize>outputs << 2;
+  const outputStep: usize = isTurned ? <usize>inputs << 2 : 4;
+  const first = isTurned ? filter + 8 * tap : filter;
+  const step = isTurned ? <usize>0 - tap : tap;
+  for (let o = 0; o < outputs; o += 4) {
+    for (let c = 0; c < inputs; c++) {
+      const from = first + <usize>c * inputStep + <usize>o * outputStep;
+      for (let x: usize = 0; x < 3; x++) {
+        const column = from + x * step;
+        const g0 = loadLanes(column, outputStep);
+        const g1 = loadLanes(column + 3 * step, outputStep);
+        const g2 = loadLanes(column + 6 * step, outputStep);
+        transformFilter(g0, g1, g2, temporary + (x << 4), 48);
+      }
+      const to = filterOf(w) + (<usize>(((o >> 3) * inputs + c) * 8 + (o & 4)) << 2);
+      for (let y: usize = 0; y < 6; y++) {
+        const row = temporary + y * 48;
+        transformFilter(v128.load(row), v128.load(row, 16), v128.load(row, 32), to + 6 * y * point, point);
+      }
+    }
+  }
+}
+
+/** One row of tiles of the framed image into the group's tiles, the first of them `tile`. */
+function transformInputRow(w: Winograd, frame: usize, row: i32, tile: i32): void {
+  const pixel = <usize>w.inputDepth << 2;
+  const rowBytes = <usize>frameWidth(w) * pixel;
+  const point = <usize>pointBytes(w, w.inputDepth);
+  const temporary = temporaryOf(w);
+  const count = tiles(w.outputWidth);
+  let from = frame + <usize>(4 * row) * rowBytes;
+  let to = inputTilesOf(w) + <usize>tile * pixel;
+  for (let t = 0; t < count; t++, from += 4 * pixel, to += pixel) {
+    for (let c: usize = 0; c < pixel; c += 16) {
+      for (let x: usize = 0; x < 6; x++) transformInput(from + x * pixel + c, rowBytes, temporary + (x << 4), 96);
+      for (let y: usize = 0; y < 6; y++) transformInput(temporary + y * 96, 16, to + 6 * y * point + c, point);
+    }
+  }
+}
+
+/** One row of tiles of an output gradient, image at dy; what lies beyond its border counts as zero. */
+function transformGradientRow(w: Winograd, dy: usize, row: i32, tile: i32): void {
+  const pixel = <usize>w.outputDepth << 2;
+  const rowBytes = <usize>w.outputWidth * pixel;
+  const point = <usize>pointBytes(w, w.outputDepth);
+  const temporary = temporaryOf(w);
+  const count = tiles(w.outputWidth);
+  const zero = f32x4.splat(0);
+  const rows = min(4, w.outputHeight - 4 * row);
+  let from = dy + <usize>(4 * row) * rowBytes;
+  let to = outputTilesOf(w) + <usize>tile * pixel;
+  for (let t = 0; t < count; t++, from += 4 * pixel, to += pixel) {
+    const columns = min(4, w.outputWidth - 4 * t);
+    for (let c: usize = 0; c < pixel; c += 16) {
+      for (let x = 0; x < 4; x++) {
+        const at = from + <usize>x * pixel + c;
+        const isInside = x < columns;
+        const y0 = isInside ? v128.load(at) : zero;
+        const y1 = isInside && rows > 1 ? v128.load(at + rowBytes) : zero;
+        const y2 = isInside && rows > 2 ? v128.load(at + 2 * rowBytes) : zero;
+        const y3 = isInside && rows > 3 ? v128.load(at + 3 * rowBytes) : zero;
+        transformGradient(y0, y1, y2, y3, temporary + (<usize>x << 4), 64);
+      }
+      for (let y: usize = 0; y < 6; y++) {
+        const line = temporary + (y << 6);
+        const y0 = v128.load(line), y1 = v128.load(line, 16), y2 = v128.load(line, 32), y3 = v128.load(line, 48);
+        transformGradient(y0, y1, y2, y3, to + 6 * y * point + c, point);
+      }
+    }
+  }
+}
+
+/** One row of the group's tiles into the image y; bias and addend: 0 = none, addend laid out as y. */
+function gatherOutputRow(w: Winograd, tile: i32, row: i32, bias: usize, addend: usize, y: usize): void {
+  const pixel = <usize>w.outputDepth << 2;
+  const point = <usize>pointBytes(w, w.outputDepth);
+  const temporary = temporaryOf(w);
+  const low = f32x4.splat(w.lower), high = f32x4.splat(w.upper);
+  const rows = min(4, w.outputHeight - 4 * row);
+  const count = tiles(w.outputWidth);
+  const toAddend = addend - y;
+  let from = outputTilesOf(w) + <usize>tile * pixel;
+  for (let t = 0; t < count; t++, from += pixel) {
+    const columns = min(4, w.outputWidth - 4 * t);
+    for (let c: usize = 0; c < pixel; c += 16) {
+      for (let x: usize = 0; x < 6; x++) gatherOutput(from + x * point + c, 6 * point, temporary + (x << 4), 96);
+      const shift = bias ? v128.load(bias + c) : f32x4.splat(0);
+      for (let line = 0; line < rows; line++) {
+        const at = temporary + <usize>line * 96;
+        gatherOutput(at, 16, at, 16);
+        let to = y + <usize>((4 * row + line) * w.outputWidth + 4 * t) * pixel + c;
+        for (let x = 0; x < columns; x++, to += pixel) {
+          let v = f32x4.add(v128.load(at + (<usize>x << 4)), shift);
+          if (addend) v = f32x4.add(v, v128.load(to + toAddend));
+          v128.store(to, clamp(v, low, high));
+        }
+      }
+    }
+  }
+}
+
+/** Makes the frame of image `image` of x, when the row is its first. */
+@inline
+function frameImage(w: Winograd, x: usize, image: i32): void {
+  const pixel = <usize>w.inputDepth << 2;
+  copyIntoFrame(
+    x + <usize>(image * w.height * w.width) * pixel, w.height, w.width, pixel,
+    frameOf(w), frameWidth(w), w.paddingTop, w.paddingLeft, 1, 1,
+  );
+}
+
+@inline
+function clearFrame(w: Winograd): void {
+  memory.fill(frameOf(w), 0, <usize>(frameHeight(w) * frameWidth(w) * w.inputDepth) << 2);
+}
+
+/** A product of matrices at each point: correlations with a window of one pixel. */
+function multiply(w: Winograd, count: i32): void {
+  const c = changetype<Correlation>(w.scratch + 64);
+  const inputPoint = <usize>pointBytes(w, w.inputDepth);
+  const outputPoint = <usize>pointBytes(w, w.outputDepth);
+  c.inputRow = 0;
+  c.inputPixel = <usize>w.inputDepth << 2;
+  c.tapRow = 0;
+  c.tapRows = 1;
+  c.tapStep = 0;
+  c.taps = 1;
+  c.tapBytes = c.inputPixel;
+  c.bias = 0;
+  c.addend = 0;
+  c.outputRow = 0;
+  c.outputPixel = <usize>w.outputDepth << 2;
+  c.outputHeight = 1;
+  c.outputWidth = count;
+  c.outputDepth = w.outputDepth;
+  c.lower = -Infinity;
+  c.upper = Infinity;
+  for (let p: usize = 0; p < <usize>POINTS; p++) {
+    c.input = inputTilesOf(w) + p * inputPoint;
+    c.filter = filterOf(w) + p * (<usize>(w.inputDepth * w.outputDepth) << 2);
+    c.output = outputTilesOf(w) + p * outputPoint;
+    correlate8(c);
+  }
+}
+
+/** y = clamp(x * filter + bias + addend), after transformFilters. Every image's bytes are those it has alone. */
+export function winograd(w: Winograd, x: usize, bias: usize, addend: usize, y: usize): void {
+  const across = tiles(w.outputWidth), down = tiles(w.outputHeight);
+  const imageBytes = <usize>(w.outputHeight * w.outputWidth * w.outputDepth) << 2;
+  const all = w.batches * down;
+  clearFrame(w);
+  for (let first = 0; first < all; first += groupRows(w)) {
+    const rows = min(groupRows(w), all - first);
+    for (let i = 0; i < rows; i++) {
+      const row = (first + i) % down;
+      if (row == 0) frameImage(w, x, (first + i) / down);
+      transformInputRow(w, frameOf(w), row, i * across);
+    }
+    multiply(w, rows * across);
+    for (let i = 0; i < rows; i++) {
+      const at = <usize>((first + i) / down) * imageBytes;
+      gatherOutputRow(w, i * across, (first + i) % down, bias, addend ? addend + at : 0, y + at);
+    }
+  }
+}
+
+/** Adds one group's outer products to the transformed filter gradient [36][inputDepth][outputDepth]. */
+function accumulate(w: Winograd, count: i32): void {
+  const g = changetype<FilterGradient>(w.scratch + 64);
+  g.inputRow = 0;
+  g.inputPixel = <usize>w.inputDepth << 2;
+  g.tapRow = 0;
+  g.tapRows = 1;
+  g.tapStep = 0;
+  g.taps = 1;
+  g.run = w.inputDepth;
+  g.outputHeight = 1;
+  g.outputWidth = count;
+  g.outputDepth = w.outputDepth;
+  for (let p: usize = 0; p < <usize>POINTS; p++) {
+    g.input = inputTilesOf(w) + p * <usize>pointBytes(w, w.inputDepth);
+    g.dy = outputTilesOf(w) + p * <usize>pointBytes(w, w.outputDepth);
+    g.gradient = filterOf(w) + p * (<usize>(w.inputDepth * w.outputDepth) << 2);
+    filterGradient(g);
+  }
+}
+
+/** dFilter [3][3][inputDepth][outputDepth], summed over the batch. */
+export function winogradFilterGradient(w: Winograd, x: usize, dy: usize, dFilter: usize): void {
+  const across = tiles(w.outputWidth), down = tiles(w.outputHeight);
+  const imageBytes = <usize>(w.outputHeight * w.outputWidth * w.outputDepth) << 2;
+  const all = w.batches * down;
+  clearFrame(w);
+  memory.fill(filterOf(w), 0, <usize>filterBytes(w));
+  for (let first = 0; first < all; first += groupRows(w)) {
+    const rows = min(groupRows(w), all - first);
+    for (let i = 0; i < rows; i++) {
+      const row = (first + i) % down, image = (first + i) / down;
+      if (row == 0) frameImage(w, x, image);
+      transformInputRow(w, frameOf(w), row, i * across);
+      transformGradientRow(w, dy + <usize>image * imageBytes, row, i * across);
+    }
+    accumulate(w, rows * across);
+  }
+  const point = <usize>(w.inputDepth * w.outputDepth) << 2;
+  const temporary = temporaryOf(w);
+  for (let i: usize = 0; i < point; i += 16) {
+    for (let x: usize = 0; x < 6; x++) gatherFilter(filterOf(w) + x * point + i, 6 * point, temporary + (x << 4), 96);
+    for (let y: usize = 0; y < 3; y++) gatherFilter(temporary + y * 96, 16, dFilter + 3 * y * point + i, point);
+  }
+}
