@@ -53,8 +53,8 @@ export interface Attributes {
   /** axes count from 0 = batch; the batch itself is never reduced. */
   MEAN: { axes: number[]; keepDims: boolean };
   SOFTMAX: { beta: number };
-  /** before/after: one entry a dimension. */
-  PAD: { before: number[]; after: number[] };
+  /** before/after: one entry a dimension. value: the code to write, where it is not the zero point. */
+  PAD: { before: number[]; after: number[]; value?: number };
   /** shape[0] is the batch and is kept. */
   RESHAPE: { shape: number[] };
   QUANTIZE: None;

@@ -84,10 +84,12 @@ function validateNode(
         id === -1 ? "none" : `tensor ${id}`,
       );
   });
-  const output = known(node.outputs[0], place);
-  if (ready[output])
-    throw new ModelFormatError(place, "an output of its own", `tensor ${output}, made before`);
-  ready[output] = true;
+  for (const id of node.outputs) {
+    const output = known(id, place);
+    if (ready[output])
+      throw new ModelFormatError(place, "outputs of its own", `tensor ${output}, made before`);
+    ready[output] = true;
+  }
 }
 
 function validateTensor({ shape, dtype, data, quantization }: Tensor, place: string): void {
