@@ -178,6 +178,7 @@ export const activationClustering: Defense<ActivationClusteringOptions> = {
           ...(target ? purity(target.white, target.poisoned, "ica.") : {}),
           ...filtering(results),
           targetScore: target?.plain.score,
+          targetFlagged: target && (target.plain.score > THRESHOLD ? 1 : 0),
           "ica.score": white,
           poisonShare: target && target.poisoned.reduce((a, b) => a + b, 0) / target.poisoned.length,
         },

@@ -172,7 +172,7 @@ const codedStrip: Rule = (run) => {
       for (let p = 0; p < size; p++)
         mixed[n * size + p] = (images.pixels[i * size + p] + pool.pixels[overlay + p]) / 2;
     }
-    const values = probabilities(subject, subject.scores(mixed, perImage), perImage);
+    const values = probabilities(subject, subject.scores(mixed.subarray(0), perImage), perImage);
     entropies.push(values.reduce((sum, p) => sum - p * log(p + 1e-8), 0) / perImage);
     run.progress(i, images.count);
   }

@@ -73,7 +73,8 @@ function patchMeter(subject: Subject, images: ImageSet): (patch: Patch) => Effec
   for (const label of images.labels) others[label]--;
   return (patch) => {
     paint(stamped, images, patch);
-    const scores = subject.scores(stamped, images.count);
+    // A new view each time: a subject may remember results by the array it was given.
+    const scores = subject.scores(stamped.subarray(0), images.count);
     const value = new Float64Array(classes);
     const success = new Float64Array(classes);
     for (let i = 0; i < images.count; i++) {

@@ -144,6 +144,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
         flagged,
         measures: {
           ...(target ? filterMeasures(target, options.epsilon) : {}),
+          targetFlagged: target && (target.ratio > THRESHOLD ? 1 : 0),
           kurtosisScore: Math.max(...spectra.map(({ kurtosis }) => kurtosis)),
         },
         figures: [bars(spectra, flagged), histogram(target ?? order[0])],
