@@ -1,69 +1,113 @@
 /** ADD, SUB and MUL of two int8 tensors of one shape. */
 import { Add, Elementwise, Mul } from "./params";
 import {
-  DOUBLE_BOUNDED,
+  DOUBLE_ALIGNED,
   doublingHighMultiplyLanes,
   FLOAT_EVEN,
   floatEvenLanes,
+  isDouble,
   outputLanes,
   requantizeDouble,
   requantizeOne,
   requantizeSingle,
-  SINGLE_BOUNDED,
+  SINGLE_ALIGNED,
 } from "./requantize";
 
-/** P4 of four lanes with one shift; |acc| < 2^30 and shift in [-30, 0]. */
+/** What a rescaling by one multiplier and shift adds before its shift; vectors, so that loops hold them in registers.
+ * Double: half of 2^-shift to the 32-bit high product. Single: half of the whole shift to the 64-bit product. */
 @inline
-function doubleLanes(acc: v128, multiplier: i32, shift: i32): v128 {
-  const high = doublingHighMultiplyLanes(acc, i32x4.splat(multiplier));
-  if (shift == 0) return high;
-  const nudged = i32x4.add(i32x4.add(high, i32x4.splat(1 << (-shift - 1))), i32x4.shr_s(high, 31));
-  return i32x4.shr_s(nudged, -shift);
+function roundingOf(requantizer: i32, shift: i32): v128 {
+  if (requantizer == SINGLE_ALIGNED) return i64x2.splat((<i64>1) << (31 - shift));
+  return i32x4.splat(shift == 0 ? 0 : 1 << (-shift - 1));
 }
 
-/** P5 of four lanes with one shift; |acc| < 2^30 and shift in [-30, 0]. */
+/** P4 or P5 of four lanes with one shift, given as right = -shift; |acc| < 2^30 and right in [0, 30]. */
 @inline
-function singleLanes(acc: v128, multiplier: i32, shift: i32): v128 {
-  const doubled = i32x4.shl(acc, 1), factor = i32x4.splat(multiplier), rounding = i64x2.splat((<i64>1) << (31 - shift));
-  const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, factor), rounding);
-  const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, factor), rounding);
-  return i32x4.shr_s(v128.shuffle<i32>(low, high, 1, 3, 5, 7), -shift);
-}
-
-@inline
-function fixedPointLanes(requantizer: i32, acc: v128, multiplier: i32, shift: i32): v128 {
-  return requantizer == DOUBLE_BOUNDED ? doubleLanes(acc, multiplier, shift) : singleLanes(acc, multiplier, shift);
-}
-
-/** a, b: int32, offsets added; before the output offset. */
-@inline
-function addLanes(requantizer: i32, p: Add, a: v128, b: v128): v128 {
-  if (requantizer == FLOAT_EVEN) {
-    const sum = i32x4.add(
-      i32x4.mul(a, i32x4.splat(p.input1Multiplier)),
-      i32x4.mul(b, i32x4.splat(p.input2Multiplier * p.input2Sign)),
-    );
-    return i32x4.shr_s(i32x4.add(sum, i32x4.splat(1 << (p.shift - 1))), p.shift);
+function rescale(requantizer: i32, acc: v128, multiplier: v128, rounding: v128, right: i32): v128 {
+  if (requantizer == SINGLE_ALIGNED) {
+    const doubled = i32x4.shl(acc, 1);
+    const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, multiplier), rounding);
+    const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, multiplier), rounding);
+    return i32x4.shr_s(v128.shuffle<i32>(low, high, 1, 3, 5, 7), right);
   }
-  const u = fixedPointLanes(requantizer, i32x4.shl(a, p.leftShift), p.input1Multiplier, p.input1Shift);
-  const v = fixedPointLanes(requantizer, i32x4.shl(b, p.leftShift), p.input2Multiplier, p.input2Shift);
-  const sum = i32x4.add(u, i32x4.mul(v, i32x4.splat(p.input2Sign)));
-  return fixedPointLanes(requantizer, sum, p.outputMultiplier, p.outputShift);
+  const high = doublingHighMultiplyLanes(acc, multiplier);
+  // Ties away from zero: one less for values below it, but not where nothing is shifted out.
+  const below = v128.and(i32x4.shr_s(high, 31), i32x4.ne(rounding, i32x4.splat(0)));
+  return i32x4.shr_s(i32x4.add(i32x4.add(high, rounding), below), right);
 }
 
+/** Eight differences from the zero point. */
 @inline
-function mulLanes(requantizer: i32, p: Mul, a: v128, b: v128): v128 {
-  const product = i32x4.mul(a, b);
-  if (requantizer != FLOAT_EVEN) return fixedPointLanes(requantizer, product, p.multiplier, p.shift);
-  const low = f32x4.splat(<f32>(p.activationMin - p.outputOffset)), high = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
-  return floatEvenLanes(product, f32x4.splat(reinterpret<f32>(p.scale)), low, high);
+function widen(address: usize, offset: v128): v128 {
+  return i16x8.add(v128.load_ext<i8>(address), offset);
+}
+
+/** ADD by two rescalings and a third of their sum, eight at a time; returns how many are done. */
+@inline
+function addFixedPoint(requantizer: i32, p: Add, input1: usize, input2: usize, output: usize): i32 {
+  const offset1 = i16x8.splat(<i16>p.input1Offset), offset2 = i16x8.splat(<i16>p.input2Offset), offset = i16x8.splat(<i16>p.outputOffset);
+  const low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax), sign = i32x4.splat(p.input2Sign);
+  const multiplier1 = i32x4.splat(p.input1Multiplier), multiplier2 = i32x4.splat(p.input2Multiplier), multiplier = i32x4.splat(p.outputMultiplier);
+  const rounding1 = roundingOf(requantizer, p.input1Shift), rounding2 = roundingOf(requantizer, p.input2Shift), rounding = roundingOf(requantizer, p.outputShift);
+  const right1 = -p.input1Shift, right2 = -p.input2Shift, right = -p.outputShift, left = p.leftShift, elements = p.elements;
+  let i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const a = widen(input1 + <usize>i, offset1), b = widen(input2 + <usize>i, offset2);
+    const u0 = rescale(requantizer, i32x4.shl(i32x4.extend_low_i16x8_s(a), left), multiplier1, rounding1, right1);
+    const v0 = rescale(requantizer, i32x4.shl(i32x4.extend_low_i16x8_s(b), left), multiplier2, rounding2, right2);
+    const value0 = rescale(requantizer, i32x4.add(u0, i32x4.mul(v0, sign)), multiplier, rounding, right);
+    const u1 = rescale(requantizer, i32x4.shl(i32x4.extend_high_i16x8_s(a), left), multiplier1, rounding1, right1);
+    const v1 = rescale(requantizer, i32x4.shl(i32x4.extend_high_i16x8_s(b), left), multiplier2, rounding2, right2);
+    const value1 = rescale(requantizer, i32x4.add(u1, i32x4.mul(v1, sign)), multiplier, rounding, right);
+    v128.store_lane<i64>(output + <usize>i, outputLanes(value0, value1, offset, low, high), 0);
+  }
+  return i;
+}
+
+/** XNNPACK's ADD, eight at a time; returns how many are done. The sign is in the multiplier: the product is exact. */
+@inline
+function addXnnpack(p: Add, input1: usize, input2: usize, output: usize): i32 {
+  const offset1 = i16x8.splat(<i16>p.input1Offset), offset2 = i16x8.splat(<i16>p.input2Offset), offset = i16x8.splat(<i16>p.outputOffset);
+  const low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
+  const multiplier1 = i32x4.splat(p.input1Multiplier), multiplier2 = i32x4.splat(p.input2Multiplier * p.input2Sign);
+  const right = p.shift, rounding = i32x4.splat(1 << (right - 1)), elements = p.elements;
+  let i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const a = widen(input1 + <usize>i, offset1), b = widen(input2 + <usize>i, offset2);
+    const product0 = i32x4.add(i32x4.mul(i32x4.extend_low_i16x8_s(a), multiplier1), rounding);
+    const product1 = i32x4.add(i32x4.mul(i32x4.extend_high_i16x8_s(a), multiplier1), rounding);
+    const sum0 = i32x4.add(product0, i32x4.mul(i32x4.extend_low_i16x8_s(b), multiplier2));
+    const sum1 = i32x4.add(product1, i32x4.mul(i32x4.extend_high_i16x8_s(b), multiplier2));
+    const values = outputLanes(i32x4.shr_s(sum0, right), i32x4.shr_s(sum1, right), offset, low, high);
+    v128.store_lane<i64>(output + <usize>i, values, 0);
+  }
+  return i;
+}
+
+/** MUL, eight at a time; returns how many are done. */
+@inline
+function multiply(requantizer: i32, p: Mul, input1: usize, input2: usize, output: usize): i32 {
+  const offset1 = i16x8.splat(<i16>p.input1Offset), offset2 = i16x8.splat(<i16>p.input2Offset), offset = i16x8.splat(<i16>p.outputOffset);
+  const low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
+  const lowest = f32x4.splat(<f32>(p.activationMin - p.outputOffset)), highest = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
+  const scale = f32x4.splat(reinterpret<f32>(p.scale)), multiplier = i32x4.splat(p.multiplier);
+  const right = -p.shift, rounding = roundingOf(requantizer, p.shift), elements = p.elements;
+  let i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const a = widen(input1 + <usize>i, offset1), b = widen(input2 + <usize>i, offset2);
+    let value0 = i32x4.extmul_low_i16x8_s(a, b), value1 = i32x4.extmul_high_i16x8_s(a, b);
+    value0 = requantizer == FLOAT_EVEN ? floatEvenLanes(value0, scale, lowest, highest) : rescale(requantizer, value0, multiplier, rounding, right);
+    value1 = requantizer == FLOAT_EVEN ? floatEvenLanes(value1, scale, lowest, highest) : rescale(requantizer, value1, multiplier, rounding, right);
+    v128.store_lane<i64>(output + <usize>i, outputLanes(value0, value1, offset, low, high), 0);
+  }
+  return i;
 }
 
 function addOne(p: Add, a: i32, b: i32): i32 {
   let value: i32;
   if (p.requantizer == FLOAT_EVEN) {
     value = (a * p.input1Multiplier + b * p.input2Multiplier * p.input2Sign + (1 << (p.shift - 1))) >> p.shift;
-  } else if (p.requantizer <= DOUBLE_BOUNDED) {
+  } else if (isDouble(p.requantizer)) {
     const u = requantizeDouble(a << p.leftShift, p.input1Multiplier, p.input1Shift);
     const v = requantizeDouble(b << p.leftShift, p.input2Multiplier, p.input2Shift);
     value = requantizeDouble(u + v * p.input2Sign, p.outputMultiplier, p.outputShift);
@@ -82,21 +126,18 @@ function mulOne(p: Mul, a: i32, b: i32): i32 {
   return requantizeOne(p.requantizer, a * b, p.multiplier, p.shift, scale, p.outputOffset, p.activationMin, p.activationMax);
 }
 
-/** Elements of one image, eight at a time; returns how many are done. */
+/** As many elements of one image as vectors do; returns their number. */
 @inline
-function eights(requantizer: i32, isAdd: bool, p: Elementwise, input1: usize, input2: usize, output: usize): i32 {
-  const offset1 = i16x8.splat(<i16>p.input1Offset), offset2 = i16x8.splat(<i16>p.input2Offset), offset = i16x8.splat(<i16>p.outputOffset);
-  const low8 = i8x16.splat(<i8>p.activationMin), high8 = i8x16.splat(<i8>p.activationMax);
-  let i = 0;
-  for (; i + 8 <= p.elements; i += 8) {
-    const a = i16x8.add(v128.load_ext<i8>(input1 + <usize>i), offset1), b = i16x8.add(v128.load_ext<i8>(input2 + <usize>i), offset2);
-    const a0 = i32x4.extend_low_i16x8_s(a), a1 = i32x4.extend_high_i16x8_s(a);
-    const b0 = i32x4.extend_low_i16x8_s(b), b1 = i32x4.extend_high_i16x8_s(b);
-    const value0 = isAdd ? addLanes(requantizer, changetype<Add>(p), a0, b0) : mulLanes(requantizer, changetype<Mul>(p), a0, b0);
-    const value1 = isAdd ? addLanes(requantizer, changetype<Add>(p), a1, b1) : mulLanes(requantizer, changetype<Mul>(p), a1, b1);
-    v128.store_lane<i64>(output + <usize>i, outputLanes(value0, value1, offset, low8, high8), 0);
+function eights(isAdd: bool, p: Elementwise, input1: usize, input2: usize, output: usize): i32 {
+  const add = changetype<Add>(p), mul = changetype<Mul>(p);
+  if (p.requantizer == DOUBLE_ALIGNED) {
+    return isAdd ? addFixedPoint(DOUBLE_ALIGNED, add, input1, input2, output) : multiply(DOUBLE_ALIGNED, mul, input1, input2, output);
   }
-  return i;
+  if (p.requantizer == SINGLE_ALIGNED) {
+    return isAdd ? addFixedPoint(SINGLE_ALIGNED, add, input1, input2, output) : multiply(SINGLE_ALIGNED, mul, input1, input2, output);
+  }
+  if (p.requantizer != FLOAT_EVEN) return 0;
+  return isAdd ? addXnnpack(add, input1, input2, output) : multiply(FLOAT_EVEN, mul, input1, input2, output);
 }
 
 @inline
@@ -104,11 +145,7 @@ function elementwise(isAdd: bool, p: Elementwise): void {
   let input1 = p.input, input2 = p.input2, output = p.output;
   for (let image = 0; image < p.batches; image++) {
     let i = 0;
-    if (ASC_FEATURE_SIMD) {
-      if (p.requantizer == DOUBLE_BOUNDED) i = eights(DOUBLE_BOUNDED, isAdd, p, input1, input2, output);
-      else if (p.requantizer == SINGLE_BOUNDED) i = eights(SINGLE_BOUNDED, isAdd, p, input1, input2, output);
-      else if (p.requantizer == FLOAT_EVEN) i = eights(FLOAT_EVEN, isAdd, p, input1, input2, output);
-    }
+    if (ASC_FEATURE_SIMD) i = eights(isAdd, p, input1, input2, output);
     for (; i < p.elements; i++) {
       const a = <i32>load<i8>(input1 + <usize>i) + p.input1Offset, b = <i32>load<i8>(input2 + <usize>i) + p.input2Offset;
       const value = isAdd ? addOne(changetype<Add>(p), a, b) : mulOne(changetype<Mul>(p), a, b);

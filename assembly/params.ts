@@ -9,10 +9,12 @@ export class Operands {
   scratch: usize;
 }
 
-/** How int32 accumulators become outputs. panels: see requantize.ts; requantizer: one of its constants. */
+/** How int32 accumulators become outputs. panels: see requantize.ts; requantizer: one of its constants; rightShift: of all
+ * channels, in the aligned forms. */
 @unmanaged
 export class Requantized extends Operands {
   requantizer: i32;
+  rightShift: i32;
   panels: usize;
   outputOffset: i32;
   activationMin: i32;

@@ -8,6 +8,8 @@ export const SINGLE_EXACT: i32 = 2;
 export const SINGLE_BOUNDED: i32 = 3;
 export const FLOAT_EVEN: i32 = 4;
 export const NONE: i32 = 5;
+export const DOUBLE_ALIGNED: i32 = 6;
+export const SINGLE_ALIGNED: i32 = 7;
 
 /** A panel holds eight channels, eight lanes of four bytes a field. SCALE (float32) stands where MULTIPLIER does. */
 export const PANEL_LANES: i32 = 8;
@@ -15,9 +17,10 @@ export const PANEL_BYTES: usize = 192;
 const MULTIPLIER: usize = 32;
 const SCALE: usize = 32;
 const SHIFT: usize = 64;
-/** 2^(30 + shift), the factor that shifts right by -shift in a high multiply. */
+/** Bounded: 2^(30 + shift), the factor that shifts right by -shift in a high multiply. Aligned: the factor that brings a
+ * channel to the right shift of all of them, 2^(shift - least shift), doubled in the single form. */
 const POWER: usize = 96;
-/** Double: half of 2^-shift, and all ones where shift < 0. Single: eight i64, half of the whole shift. */
+/** Double: half of 2^-shift, and all ones (aligned: the factor) where shift < 0. Single: eight i64, half of the whole shift. */
 const NUDGE: usize = 128;
 const MASK: usize = 160;
 const ROUNDING: usize = 128;
@@ -63,11 +66,16 @@ export function requantizeFloat(acc: i32, scale: f32, low: i32, high: i32): i32 
   return <i32>nearest(value);
 }
 
+@inline
+export function isDouble(requantizer: i32): bool {
+  return requantizer == DOUBLE_EXACT || requantizer == DOUBLE_BOUNDED || requantizer == DOUBLE_ALIGNED;
+}
+
 /** Any requantizer of one value, offset and clamp included. The sum with the offset does not wrap. */
 export function requantizeOne(requantizer: i32, acc: i32, multiplier: i32, shift: i32, scale: f32, offset: i32, low: i32, high: i32): i32 {
   let value: i32;
   if (requantizer == FLOAT_EVEN) value = requantizeFloat(acc, scale, low - offset, high - offset);
-  else if (requantizer <= DOUBLE_BOUNDED) value = requantizeDouble(acc, multiplier, shift);
+  else if (isDouble(requantizer)) value = requantizeDouble(acc, multiplier, shift);
   else value = requantizeSingle(acc, multiplier, shift);
   return min(max(value, low - offset), high - offset) + offset;
 }
@@ -83,9 +91,15 @@ export function storeLanes(address: usize, values: v128, lanes: i32): void {
   for (let lane = 0; lane < lanes; lane++, bits >>= 8) store<i8>(address + <usize>lane, <i8>bits);
 }
 
-/** High words of the 64-bit products of x and y, plus low and high. */
+/** High words of the 64-bit products of x and y. */
 @inline
-function multiplyHigh(x: v128, y: v128, low: v128, high: v128): v128 {
+function multiplyHigh(x: v128, y: v128): v128 {
+  return v128.shuffle<i32>(i64x2.extmul_low_i32x4_s(x, y), i64x2.extmul_high_i32x4_s(x, y), 1, 3, 5, 7);
+}
+
+/** High words of the 64-bit products of x and y, with low and high added to the products. */
+@inline
+function multiplyAddHigh(x: v128, y: v128, low: v128, high: v128): v128 {
   return v128.shuffle<i32>(
     i64x2.add(i64x2.extmul_low_i32x4_s(x, y), low),
     i64x2.add(i64x2.extmul_high_i32x4_s(x, y), high),
@@ -97,7 +111,7 @@ function multiplyHigh(x: v128, y: v128, low: v128, high: v128): v128 {
 @inline
 export function doublingHighMultiplyLanes(acc: v128, multiplier: v128): v128 {
   const half = i64x2.splat((<i64>1) << 31);
-  return multiplyHigh(i32x4.shl(acc, 1), multiplier, half, half);
+  return multiplyAddHigh(i32x4.shl(acc, 1), multiplier, half, half);
 }
 
 /** P4 of four lanes with a shift each; |acc| < 2^28 and shift in [-28, 0]. */
@@ -105,16 +119,28 @@ export function doublingHighMultiplyLanes(acc: v128, multiplier: v128): v128 {
 function doubleLanes(acc: v128, multiplier: v128, power: v128, nudge: v128, mask: v128): v128 {
   const high = doublingHighMultiplyLanes(acc, multiplier);
   const nudged = i32x4.add(i32x4.add(high, nudge), v128.and(i32x4.shr_s(high, 31), mask));
-  const zero = i64x2.splat(0);
-  return multiplyHigh(i32x4.shl(nudged, 2), power, zero, zero);
+  return multiplyHigh(i32x4.shl(nudged, 2), power);
 }
 
 /** P5 of four lanes with a shift each; |acc| < 2^28 and shift in [-28, 0]. rounding*: 2^(33 - shift). */
 @inline
 function singleLanes(acc: v128, multiplier: v128, power: v128, roundingLow: v128, roundingHigh: v128): v128 {
-  const high = multiplyHigh(i32x4.shl(acc, 3), multiplier, roundingLow, roundingHigh);
-  const zero = i64x2.splat(0);
-  return multiplyHigh(high, power, zero, zero);
+  return multiplyHigh(multiplyAddHigh(i32x4.shl(acc, 3), multiplier, roundingLow, roundingHigh), power);
+}
+
+/** P4 of four lanes whose factors bring them to one right shift; |acc| * factor < 2^30 and right <= 29.
+ * factor: 2^(right + shift); below: the same, or 0 where shift is 0; nudge: half of 2^right. */
+@inline
+function doubleAlignedLanes(acc: v128, multiplier: v128, factor: v128, below: v128, nudge: v128, right: i32): v128 {
+  const high = doublingHighMultiplyLanes(acc, multiplier);
+  const correction = v128.and(i32x4.shr_s(high, 31), below);
+  return i32x4.shr_s(i32x4.sub(i32x4.add(i32x4.mul(high, factor), nudge), correction), right);
+}
+
+/** P5 of four lanes; |acc| * factor < 2^31 and right <= 29. factor: 2^(right + shift + 1); rounding: 2^(31 + right). */
+@inline
+function singleAlignedLanes(acc: v128, multiplier: v128, factor: v128, rounding: v128, right: i32): v128 {
+  return i32x4.shr_s(multiplyAddHigh(i32x4.mul(acc, factor), multiplier, rounding, rounding), right);
 }
 
 /** Clamped and rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. |low|, |high| < 2^21. */
@@ -175,6 +201,31 @@ function requantizeSingleBounded(p: Requantized, panel: usize, acc: usize, pixel
   }
 }
 
+function requantizeDoubleAligned(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
+  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const factor0 = v128.load(panel, POWER), factor1 = v128.load(panel, POWER + 16);
+  const below0 = v128.load(panel, MASK), below1 = v128.load(panel, MASK + 16);
+  const right = p.rightShift, nudge = i32x4.splat((1 << right) >> 1);
+  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
+    const value0 = doubleAlignedLanes(v128.load(acc), multiplier0, factor0, below0, nudge, right);
+    const value1 = doubleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, below1, nudge, right);
+    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
+  }
+}
+
+function requantizeSingleAligned(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
+  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const factor0 = v128.load(panel, POWER), factor1 = v128.load(panel, POWER + 16);
+  const right = p.rightShift, rounding = i64x2.splat((<i64>1) << (31 + right));
+  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
+    const value0 = singleAlignedLanes(v128.load(acc), multiplier0, factor0, rounding, right);
+    const value1 = singleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, rounding, right);
+    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
+  }
+}
+
 function requantizeFloatEven(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
   const offset = i16x8.splat(<i16>p.outputOffset), low8 = i8x16.splat(<i8>p.activationMin), high8 = i8x16.splat(<i8>p.activationMax);
   const low = f32x4.splat(<f32>(p.activationMin - p.outputOffset)), high = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
@@ -193,6 +244,8 @@ function requantizeFloatEven(p: Requantized, panel: usize, acc: usize, pixels: i
 export function requantizePanel(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
   if (p.requantizer == NONE) return storeAccumulators(acc, pixels, output, outputStride, lanes);
   if (ASC_FEATURE_SIMD) {
+    if (p.requantizer == DOUBLE_ALIGNED) return requantizeDoubleAligned(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == SINGLE_ALIGNED) return requantizeSingleAligned(p, panel, acc, pixels, output, outputStride, lanes);
     if (p.requantizer == DOUBLE_BOUNDED) return requantizeDoubleBounded(p, panel, acc, pixels, output, outputStride, lanes);
     if (p.requantizer == SINGLE_BOUNDED) return requantizeSingleBounded(p, panel, acc, pixels, output, outputStride, lanes);
     if (p.requantizer == FLOAT_EVEN) return requantizeFloatEven(p, panel, acc, pixels, output, outputStride, lanes);

@@ -41,11 +41,12 @@ function packLayer(
   const shifted = (channel: number, k: number) => at(channel, k) + filterOffset;
   const channels = groups * groupDepth;
   const bound = accumulatorBound(channels, length, args.bias, inputBound(args.inputOffset), shifted);
-  const form = chooseForm(args, bound);
+  const { form, rightShift } = chooseForm(args, bound);
   const packing = { weightBits: args.weightBits, groups, groupDepth, length: paddedLength, at };
   return {
     requantizer: form.id,
-    panels: kernels.place(packPanels(form, args, args.bias, layer)),
+    rightShift,
+    panels: kernels.place(packPanels(form, args, rightShift, args.bias, layer)),
     weights: kernels.place(packWeights(packing)),
     outputOffset: args.outputOffset,
     activationMin: args.activationMin,

@@ -5,6 +5,7 @@ const OPERANDS = ["batches", "input", "output", "scratch"] as const;
 const REQUANTIZED = [
   ...OPERANDS,
   "requantizer",
+  "rightShift",
   "panels",
   "outputOffset",
   "activationMin",

@@ -18,8 +18,8 @@ interface Form {
   /** Why it may be used: its vectors are exact under these conditions. */
   reason: string;
   allows(accBound: number, shifts: { min: number; max: number }): boolean;
-  /** Fields of one channel, by word offset in the panel; lane is the channel's place. */
-  pack(words: Int32Array, lane: number, channel: Channel): void;
+  /** Fields of one channel, by word offset in the panel. lane: the channel's place; right: the largest right shift. */
+  pack(words: Int32Array, lane: number, channel: Channel, right: number): void;
 }
 
 const MULTIPLIER = 8;
@@ -30,6 +30,8 @@ const MASK = 40;
 
 const bounded: Form["allows"] = (accBound, shifts) =>
   accBound < 2 ** 28 && shifts.min >= -28 && shifts.max <= 0;
+const aligned: Form["allows"] = (accBound, shifts) =>
+  accBound * 2 ** (shifts.max - shifts.min) < 2 ** 30 && shifts.min >= -29 && shifts.max <= 0;
 const always = () => true;
 
 function packFixedPoint(words: Int32Array, lane: number, { multiplier, shift }: Channel): void {
@@ -39,6 +41,17 @@ function packFixedPoint(words: Int32Array, lane: number, { multiplier, shift }: 
 
 /** The first form of a requantizer that allows a layer is taken. */
 export const FORMS: readonly Form[] = [
+  {
+    id: 6,
+    requantizer: "tflite-double",
+    reason: "brought to the largest right shift of the layer, a value fits 32 bits; no left shift",
+    allows: aligned,
+    pack(words, lane, channel, right) {
+      packFixedPoint(words, lane, channel);
+      words[POWER + lane] = 2 ** (right + channel.shift);
+      words[MASK + lane] = channel.shift === 0 ? 0 : 2 ** (right + channel.shift);
+    },
+  },
   {
     id: 1,
     requantizer: "tflite-double",
@@ -58,6 +71,17 @@ export const FORMS: readonly Form[] = [
     reason: "64-bit scalar, right for every accumulator and shift",
     allows: always,
     pack: packFixedPoint,
+  },
+  {
+    id: 7,
+    requantizer: "tflite-single",
+    reason:
+      "brought to the largest right shift of the layer and doubled, a value fits 32 bits; no left shift",
+    allows: aligned,
+    pack(words, lane, channel, right) {
+      packFixedPoint(words, lane, channel);
+      words[POWER + lane] = 2 ** (right + channel.shift + 1);
+    },
   },
   {
     id: 3,
@@ -112,22 +136,28 @@ export function channelOf(args: Requantization, channel: number): Channel {
   return { multiplier: at(args.multiplier), shift: at(args.shift), scale: 0 };
 }
 
-/** The form for a layer whose accumulators never exceed accBound in magnitude. */
-export function chooseForm(args: Requantization, accBound: number): Form {
-  const shifts = { min: 0, max: 0 };
-  if ("shift" in args) {
-    for (let i = 0; i < args.shift.length; i++) {
-      shifts.min = Math.min(shifts.min, args.shift[i]);
-      shifts.max = Math.max(shifts.max, args.shift[i]);
-    }
-  }
-  return FORMS.find((form) => form.requantizer === args.requantizer && form.allows(accBound, shifts))!;
+/** The least and the greatest shift of a layer; 0 where it has none. */
+export function shiftRange(args: Requantization): { min: number; max: number } {
+  if (!("shift" in args)) return { min: 0, max: 0 };
+  const shifts = Array.from(args.shift);
+  return {
+    min: shifts.reduce((least, shift) => Math.min(least, shift)),
+    max: shifts.reduce((most, shift) => Math.max(most, shift)),
+  };
 }
 
-/** Panels of eight channels: bias and the form's fields. groups: each starts a panel of its own. */
+/** The form for a layer whose accumulators never exceed accBound in magnitude. */
+export function chooseForm(args: Requantization, accBound: number): { form: Form; rightShift: number } {
+  const shifts = shiftRange(args);
+  const form = FORMS.find((row) => row.requantizer === args.requantizer && row.allows(accBound, shifts))!;
+  return { form, rightShift: Math.max(-shifts.min, 0) };
+}
+
+/** Panels of eight channels: bias and the form's fields. groups: each starts a panel of its own; rightShift: chooseForm's. */
 export function packPanels(
   form: Form,
   args: Requantization,
+  rightShift: number,
   bias: ArrayLike<number> | null,
   shape: { groups: number; groupDepth: number },
 ): Int32Array {
@@ -139,7 +169,7 @@ export function packPanels(
       const fields = words.subarray(panel * PANEL_WORDS, (panel + 1) * PANEL_WORDS);
       const channel = group * shape.groupDepth + i;
       fields[i % PANEL_LANES] = bias === null ? 0 : bias[channel];
-      form.pack(fields, i % PANEL_LANES, channelOf(args, channel));
+      form.pack(fields, i % PANEL_LANES, channelOf(args, channel), rightShift);
     }
   }
   return words;

@@ -4,7 +4,7 @@ import type { Output, Requantization } from "../../src/kernels/args.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { writeParams } from "../../src/kernels/params.ts";
 import * as primitives from "../../src/kernels/requantize.ts";
-import { channelOf, FORMS, packPanels } from "../../src/kernels/requantizers.ts";
+import { channelOf, FORMS, packPanels, shiftRange } from "../../src/kernels/requantizers.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { describeShared, sharedJson } from "./shared.ts";
 
@@ -103,11 +103,14 @@ function accumulators(random: Random, limit: number): number[] {
     for (const near of [-1, 0, 1])
       values.push(2 ** shift + near, -(2 ** shift) + near, 3 * 2 ** (shift - 1) + near);
   }
-  for (let i = 0; i < 400; i++) values.push((random.uniform() - 0.5) * 2 ** (1 + random.below(32)));
+  for (let i = 0; i < 60; i++) values.push((random.uniform() - 0.5) * 2 ** (1 + random.below(32)));
   const whole = values.map(Math.trunc).filter((value) => Math.abs(value) < limit);
   while (whole.length % 8 !== 0) whole.push(0);
   return whole;
 }
+
+/** Accumulators of as many bits as a form allows are compared. */
+const BITS = [31, 29.999, 28.5, 27.999, 25, 20];
 
 for (const build of BUILDS) {
   describe(`requantizers of the ${build} build`, () => {
@@ -171,10 +174,18 @@ for (const build of BUILDS) {
     /** One panel: all accumulators by eight channels, each in every lane. */
     const panel = (form: (typeof FORMS)[number], args: Requantization, values: number[], output: Output) => {
       const mark = kernels.mark();
-      const panels = kernels.place(packPanels(form, args, null, { groups: 1, groupDepth: 8 }));
+      const rightShift = Math.max(-shiftRange(args).min, 0);
+      const panels = kernels.place(packPanels(form, args, rightShift, null, { groups: 1, groupDepth: 8 }));
       const rows = Int32Array.from({ length: values.length * 8 }, (_, i) => values[i >> 3]);
       const address = kernels.allocate(rows.length * 4);
-      const fields = { requantizer: form.id, panels, batches: values.length, output: address, ...output };
+      const fields = {
+        requantizer: form.id,
+        rightShift,
+        panels,
+        batches: values.length,
+        output: address,
+        ...output,
+      };
       const input = kernels.place(rows);
       kernels.exports.requantize_panel_s8(writeParams(kernels, "Requantized", { ...fields, input }));
       const bytes = args.requantizer === "none" ? rows.length * 4 : rows.length;
@@ -187,27 +198,26 @@ for (const build of BUILDS) {
       const requantizer = form.requantizer as keyof typeof FAMILIES;
       test(`form ${form.id} of ${requantizer} is exact for every accumulator and shift it allows`, () => {
         const random = seededRandom(7).fork(String(form.id));
-        const limit = form.allows(2 ** 31, { min: 0, max: 0 }) ? 2 ** 32 : 2 ** 28;
-        const values = accumulators(random, limit);
+        let compared = 0;
         for (let shift = -31; shift <= 30; shift++) {
-          const usable = form.allows(limit === 2 ** 28 ? 2 ** 28 - 1 : 2 ** 31, {
-            min: Math.min(shift, 0),
-            max: Math.max(shift, 0),
-          });
-          if (!usable) continue;
-          const multiplier = MULTIPLIERS.map((edge, i) => (i % 3 ? edge : 2 ** 30 + random.below(2 ** 30)));
-          const scale = multiplier.map((m) => Math.fround(m * 2 ** (shift - 31)));
-          const args = { requantizer, multiplier, shift: Array(8).fill(shift), scale } as Requantization;
-          const output = {
-            outputOffset: random.below(256) - 128,
-            activationMin: -128,
-            activationMax: 127 - random.below(9),
-          };
-          const expected = Int8Array.from({ length: values.length * 8 }, (_, i) =>
-            primitives.requantize(requantizer, values[i >> 3], channelOf(args, i & 7), output),
-          );
-          expect(panel(form, args, values, output), `shift ${shift}`).toEqual(expected);
+          for (const spread of [1, 2, 9]) {
+            const shifts = Array.from({ length: 8 }, (_, lane) => Math.max(shift - (lane % spread), -31));
+            const multiplier = MULTIPLIERS.map((edge, i) => (i % 3 ? edge : 2 ** 30 + random.below(2 ** 30)));
+            const scale = multiplier.map((m) => Math.fround(m * 2 ** (shift - 31)));
+            const args = { requantizer, multiplier, shift: shifts, scale } as Requantization;
+            const bits = BITS.find((count) => form.allows(2 ** count, shiftRange(args)));
+            if (bits === undefined) continue;
+            const values = accumulators(random, 2 ** bits + 1);
+            const activationMax = 127 - random.below(9);
+            const output = { outputOffset: random.below(256) - 128, activationMin: -128, activationMax };
+            const expected = Int8Array.from({ length: values.length * 8 }, (_, i) =>
+              primitives.requantize(requantizer, values[i >> 3], channelOf(args, i & 7), output),
+            );
+            expect(panel(form, args, values, output), `shifts ${shifts}`).toEqual(expected);
+            compared++;
+          }
         }
+        expect(compared).toBeGreaterThan(50);
       });
     }
 
