@@ -1,0 +1,192 @@
+import { ModelFormatError } from "../errors.ts";
+import type { Kernels } from "../kernels/module.ts";
+import { compile, type Plan, type Values } from "../model/compile.ts";
+import type { DType, Graph } from "../model/graph.ts";
+import type { Profile, Requantizer } from "../profile/schema.ts";
+import { decodeBase64, inputBytes, type ModelVectors, outputBytes } from "./modelVectors.ts";
+
+/** A tensor of one sample that is not what the runtime computed. */
+export interface ModelDifference {
+  /** Name of the sample. */
+  sample: string;
+  /** Name and index in the Graph. */
+  tensor: string;
+  index: number;
+  /** Values that differ; undefined where the file has only a hash of them. */
+  differing?: number;
+  values: number;
+  /** In codes, or in real units for float32. */
+  largest?: number;
+  first?: { at: number; expected: number; got: number };
+}
+
+/** What one runtime's vectors say. Intermediates come in execution order, so the first difference is the cause. */
+export interface RuntimeReport {
+  runtime: string;
+  samples: number;
+  /** Output values compared, and those that differ. */
+  values: number;
+  differing: number;
+  outputs: ModelDifference[];
+  intermediateTensors: number;
+  intermediates: ModelDifference[];
+}
+
+export interface VerifyModelOptions {
+  vectors: ModelVectors;
+  graph: Graph;
+  profile: Profile;
+  kernels: Kernels;
+  /** By default those that the profile's requantizer stands for, as far as the vectors have them. */
+  runtimes?: readonly string[];
+}
+
+/** The runtimes of the vectors that compute with each requantizer. */
+export const RUNTIMES: Record<Requantizer, readonly string[]> = {
+  "tflite-double": ["tflm_ref_double", "tflm_cmsis_nn"],
+  "tflite-single": ["tflm_ref_single"],
+  "float-even": ["litert_xnnpack", "tfjs_tflite"],
+};
+
+/**
+ * Runs every sample under the profile and compares all outputs and intermediates, byte for byte.
+ * @throws UnsupportedOpError where the profile cannot run the graph; ModelFormatError for vectors that do not fit it.
+ */
+export async function verifyModel(options: VerifyModelOptions): Promise<RuntimeReport[]> {
+  const { vectors, graph, profile, kernels } = options;
+  if (vectors.stateful) throw new ModelFormatError(graph.name, "a model without state", "a stateful one");
+  const mark = kernels.mark();
+  try {
+    const plan = compile(graph, profile, kernels, { keep: "all" });
+    const names = options.runtimes ?? RUNTIMES[profile.arithmetic.ops.default.requantizer];
+    const reports: RuntimeReport[] = [];
+    for (const runtime of names.filter((name) => name in vectors.outputs))
+      reports.push(await verifyRuntime(vectors, plan, runtime));
+    return reports;
+  } finally {
+    kernels.release(mark);
+  }
+}
+
+async function verifyRuntime(vectors: ModelVectors, plan: Plan, runtime: string): Promise<RuntimeReport> {
+  const { graph } = plan;
+  const expected = outputBytes(vectors, runtime, graph.name);
+  const report: RuntimeReport = {
+    runtime,
+    samples: expected.length,
+    values: 0,
+    differing: 0,
+    outputs: [],
+    intermediateTensors: 0,
+    intermediates: [],
+  };
+  for (let sample = 0; sample < expected.length; sample++) {
+    const outputs = runSample(vectors, plan, sample);
+    graph.outputs.forEach((id, i) => {
+      const difference = compare(graph, id, expected[sample][i], bytesOf(outputs[i]));
+      report.values += outputs[i].length;
+      if (!difference) return;
+      report.differing += difference.differing!;
+      report.outputs.push({ sample: vectors.inputs[sample].name, ...difference });
+    });
+    await verifyIntermediates(vectors, plan, sample, report);
+  }
+  return report;
+}
+
+function runSample(vectors: ModelVectors, plan: Plan, sample: number): Values[] {
+  const { graph } = plan;
+  const place = `${graph.name}: sample ${sample}`;
+  const tensors = vectors.inputs[sample]?.tensors ?? [];
+  if (tensors.length !== graph.inputs.length)
+    throw new ModelFormatError(place, `${graph.inputs.length} inputs`, `${tensors.length}`);
+  const inputs = graph.inputs.map((id, i) => {
+    const { dtype } = graph.tensors[id];
+    return typed(inputBytes(vectors, sample, i), dtype, `${place}: input ${i}`) as Values;
+  });
+  return plan.run(inputs, graph.tensors[graph.inputs[0]].shape[0]);
+}
+
+async function verifyIntermediates(
+  vectors: ModelVectors,
+  plan: Plan,
+  sample: number,
+  report: RuntimeReport,
+): Promise<void> {
+  const { graph } = plan;
+  const made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
+  for (const dump of vectors.intermediates) {
+    if (dump.runtime !== report.runtime || dump.inputIndex !== sample) continue;
+    for (const tensor of dump.tensors) {
+      const index = graph.tensors[tensor.index ?? -1]
+        ? tensor.index!
+        : graph.tensors.findIndex(({ name }) => name === tensor.tensorName);
+      if (!made.has(index))
+        throw new ModelFormatError(
+          `${graph.name}: intermediates`,
+          "a tensor of the model",
+          tensor.tensorName,
+        );
+      const got = bytesOf(plan.view(index, graph.tensors[graph.inputs[0]].shape[0]));
+      report.intermediateTensors++;
+      const difference = tensor.base64
+        ? compare(graph, index, decodeBase64(tensor.base64), got)
+        : await compareHash(graph, index, tensor.sha256, got);
+      if (difference) report.intermediates.push({ sample: vectors.inputs[sample].name, ...difference });
+    }
+  }
+}
+
+type Difference = Omit<ModelDifference, "sample">;
+
+function compare(graph: Graph, index: number, expected: Uint8Array, got: Uint8Array): Difference | undefined {
+  const { name, dtype } = graph.tensors[index];
+  const place = `${graph.name}: tensor ${name}`;
+  if (expected.length !== got.length)
+    throw new ModelFormatError(place, `vectors of ${got.length} bytes`, `${expected.length}`);
+  if (expected.every((byte, i) => byte === got[i])) return undefined;
+  const [want, have] = [typed(expected, dtype, place), typed(got, dtype, place)];
+  const differing = [...want.keys()].filter((i) => !Object.is(want[i], have[i]));
+  const at = differing[0];
+  return {
+    tensor: name,
+    index,
+    differing: differing.length,
+    values: want.length,
+    largest: differing.reduce((most, i) => Math.max(most, Math.abs(Number(want[i]) - Number(have[i]))), 0),
+    first: { at, expected: Number(want[at]), got: Number(have[at]) },
+  };
+}
+
+async function compareHash(
+  graph: Graph,
+  index: number,
+  sha256: string | undefined,
+  got: Uint8Array,
+): Promise<Difference | undefined> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", got.slice()));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const { name, shape } = graph.tensors[index];
+  return hex === sha256 ? undefined : { tensor: name, index, values: shape.reduce((a, b) => a * b, 1) };
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Values) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+const VIEWS = {
+  float32: Float32Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int4: Uint8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+} as const satisfies Record<DType, unknown>;
+
+/** Bytes as values of a type; copied, for alignment. */
+function typed(bytes: Uint8Array, dtype: DType, where: string): InstanceType<(typeof VIEWS)[DType]> {
+  const Elements = VIEWS[dtype];
+  if (bytes.length % Elements.BYTES_PER_ELEMENT !== 0)
+    throw new ModelFormatError(where, `whole ${dtype} values`, `${bytes.length} bytes`);
+  return new Elements(bytes.slice().buffer);
+}
