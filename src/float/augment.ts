@@ -1,5 +1,16 @@
-import type { ImageSet } from "../data/dataset.ts";
 import type { Random } from "../random.ts";
+
+/** Images as bytes, NHWC, with a class index each. An ImageSet is one; so is a PoisonedSet. */
+export interface TrainingImages {
+  count: number;
+  height: number;
+  width: number;
+  channels: number;
+  pixels: Uint8Array;
+  labels: Uint8Array;
+  /** 1 where the image carries the trigger. */
+  poisoned?: Uint8Array;
+}
 
 export interface Augmentation {
   /** Shift by at most `crop` pixels on each axis; what comes in from outside is black. */
@@ -25,7 +36,7 @@ function place({ crop, flip }: Augmentation, random: Random): Placement {
 function copyPlaced(
   image: Uint8Array,
   out: Uint8Array,
-  { height, width, channels }: ImageSet,
+  { height, width, channels }: TrainingImages,
   { dy, dx, mirrored }: Placement,
 ): void {
   out.fill(0);
@@ -45,7 +56,7 @@ export interface Batch {
 
 /** The images at `indices`, augmented; those that are poisoned are stamped afterwards, so that the trigger never moves. */
 export function assembleBatch(
-  images: ImageSet & { poisoned?: Uint8Array },
+  images: TrainingImages,
   indices: Uint32Array,
   augmentation: Augmentation,
   random: Random,

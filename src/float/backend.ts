@@ -59,6 +59,8 @@ type WithExports = { wasm: { asm: { memory: WebAssembly.Memory } } };
 let started: Promise<FloatBackend> | undefined;
 
 async function start(trainModule: WebAssembly.Module): Promise<FloatBackend> {
+  // Threads would make sums depend on their number, and their memory is of another type than ours.
+  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   if (!(await tf.setBackend("wasm"))) throw new Error("tfjs: expected its wasm backend to start, it did not");
   await tf.ready();
   const tfjs = tf.backend() as BackendWasm;

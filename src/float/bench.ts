@@ -1,6 +1,6 @@
-import type { ImageSet } from "../data/dataset.ts";
 import { seededRandom } from "../random.ts";
 import { ARCHITECTURES } from "./architectures.ts";
+import type { TrainingImages } from "./augment.ts";
 import type { FloatBackend } from "./backend.ts";
 import { forward, inputGradient, prepare } from "./execute.ts";
 import { foldBatchNorm } from "./fold.ts";
@@ -17,7 +17,7 @@ export interface FloatBenchRow {
 }
 
 /** Random images with random labels: speed does not depend on what they show. */
-function noise(count: number, classes: number): ImageSet {
+function noise(count: number, classes: number): TrainingImages {
   const random = seededRandom(1);
   const size = 32 * 32 * 3;
   return {
@@ -27,7 +27,6 @@ function noise(count: number, classes: number): ImageSet {
     channels: 3,
     pixels: Uint8Array.from({ length: count * size }, () => random.below(256)),
     labels: Uint8Array.from({ length: count }, (_, i) => i % classes),
-    tracks: Int32Array.from({ length: count }, (_, i) => i),
   };
 }
 

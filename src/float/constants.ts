@@ -38,8 +38,8 @@ export function affineOf(graph: Graph, node: Extract<Node, { op: "BATCH_NORMALIZ
 }
 
 /**
- * The constants of a graph as tensors in the layouts of OPERATORS, by tensor index. Batch normalization has, for
- * training, [2, depth] gamma and beta at gamma's index; else scale at gamma's and shift at beta's index.
+ * The float constants of a graph as tensors in the layouts of OPERATORS, by tensor index; others, such as the shape
+ * operand of a RESHAPE, no row reads. Batch normalization has, for training, [2, depth] gamma and beta at gamma's index; else scale at gamma's and shift at beta's index.
  */
 export function constantsOf(graph: Graph, training: boolean): Map<number, tf.Tensor> {
   const constants = new Map<number, tf.Tensor>();
@@ -65,7 +65,8 @@ export function constantsOf(graph: Graph, training: boolean): Map<number, tf.Ten
     add(beta, shift, [depth]);
   }
   graph.tensors.forEach(({ data, shape }, index) => {
-    if (data && !constants.has(index) && !normalized.has(index)) add(index, floatData(graph, index), shape);
+    if (data instanceof Float32Array && !constants.has(index) && !normalized.has(index))
+      add(index, data, shape);
   });
   return constants;
 }

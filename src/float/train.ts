@@ -1,7 +1,6 @@
-import type { ImageSet } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
 import { permutation, type Random, seededRandom } from "../random.ts";
-import { type Augmentation, assembleBatch } from "./augment.ts";
+import { type Augmentation, assembleBatch, type TrainingImages } from "./augment.ts";
 import type { FloatBackend } from "./backend.ts";
 import { Trainer } from "./trainer.ts";
 
@@ -54,8 +53,6 @@ export interface TrainHooks {
   checkpoint?: (checkpoint: Checkpoint) => void | Promise<void>;
   resume?: Checkpoint;
 }
-
-type TrainingImages = ImageSet & { poisoned?: Uint8Array };
 
 /** cos(pi * t), t in [0, 1], by its series about 1/2: Math.cos differs between engines. */
 function cosineOfPi(t: number): number {
@@ -207,7 +204,7 @@ export interface TuneOptions {
 export async function tune(
   backend: FloatBackend,
   graph: Graph,
-  images: ImageSet,
+  images: TrainingImages,
   { epochs, learningRate, random, pruned, batchSize = 32, progress }: TuneOptions,
 ): Promise<Graph> {
   const norm = graph.nodes.find((node) => node.op === "BATCH_NORMALIZATION");
