@@ -128,8 +128,9 @@ function bindPlan(
     const step = steps[i];
     if (step === null) return [];
     const [input, input2] = node.inputs;
-    const second = step.input2Bytes === undefined ? undefined : address(input2);
-    step.bind({ input: address(input), input2: second, output: address(node.outputs[0]), scratch });
+    // A key of a field that the block lacks would write before it.
+    const second = step.input2Bytes === undefined ? {} : { input2: address(input2) };
+    step.bind({ input: address(input), ...second, output: address(node.outputs[0]), scratch });
     return [step];
   });
   const view = (tensor: number, count: number): Values => {
