@@ -18,22 +18,46 @@ import {
 @inline
 function roundingOf(requantizer: i32, shift: i32): v128 {
   if (requantizer == SINGLE_ALIGNED) return i64x2.splat((<i64>1) << (31 - shift));
-  return i32x4.splat(shift == 0 ? 0 : 1 << (-shift - 1));
+  return i32x4.splat((1 << -shift) >> 1);
+}
+
+/** All ones where the double form has a second rounding, whose ties go away from zero. */
+@inline
+function awayOf(shift: i32): v128 {
+  return i32x4.splat(shift == 0 ? 0 : -1);
+}
+
+/** value / 2^right, half added already, ties away from zero where `away` is set. */
+@inline
+function shiftAway(value: v128, rounding: v128, away: v128, right: i32): v128 {
+  const below = v128.and(i32x4.shr_s(value, 31), away);
+  return i32x4.shr_s(i32x4.add(i32x4.add(value, rounding), below), right);
 }
 
 /** P4 or P5 of four lanes with one shift, given as right = -shift; |acc| < 2^30 and right in [0, 30]. */
 @inline
-function rescale(requantizer: i32, acc: v128, multiplier: v128, rounding: v128, right: i32): v128 {
-  if (requantizer == SINGLE_ALIGNED) {
-    const doubled = i32x4.shl(acc, 1);
-    const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, multiplier), rounding);
-    const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, multiplier), rounding);
-    return i32x4.shr_s(v128.shuffle<i32>(low, high, 1, 3, 5, 7), right);
-  }
-  const high = doublingHighMultiplyLanes(acc, multiplier);
-  // Ties away from zero: one less for values below it, but not where nothing is shifted out.
-  const below = v128.and(i32x4.shr_s(high, 31), i32x4.ne(rounding, i32x4.splat(0)));
-  return i32x4.shr_s(i32x4.add(i32x4.add(high, rounding), below), right);
+function rescale(requantizer: i32, acc: v128, multiplier: v128, rounding: v128, away: v128, right: i32): v128 {
+  if (requantizer == DOUBLE_ALIGNED) return shiftAway(doublingHighMultiplyLanes(acc, multiplier), rounding, away, right);
+  const doubled = i32x4.shl(acc, 1);
+  const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, multiplier), rounding);
+  const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, multiplier), rounding);
+  return i32x4.shr_s(v128.shuffle<i32>(low, high, 1, 3, 5, 7), right);
+}
+
+/** What the first of the two shifts of rescaleInput rounds by: the single form only where there is no second. */
+@inline
+function innerRoundingOf(requantizer: i32, shift: i32): v128 {
+  return i32x4.splat(requantizer == DOUBLE_ALIGNED || shift == 0 ? 1 << 10 : 0);
+}
+
+/**
+ * P4 or P5 of value * 2^20 without 64-bit products: value has nine bits, so with multiplier = high * 2^11 + low both
+ * products fit 32, and (value * multiplier + 2^10) >> 11 is value * high + ((value * low + 2^10) >> 11).
+ */
+@inline
+function rescaleInput(value: v128, high: v128, low: v128, inner: v128, rounding: v128, away: v128, right: i32): v128 {
+  const rest = i32x4.shr_s(i32x4.add(i32x4.mul(value, low), inner), 11);
+  return shiftAway(i32x4.add(i32x4.mul(value, high), rest), rounding, away, right);
 }
 
 /** Eight differences from the zero point. */
@@ -47,18 +71,23 @@ function widen(address: usize, offset: v128): v128 {
 function addFixedPoint(requantizer: i32, p: Add, input1: usize, input2: usize, output: usize): i32 {
   const offset1 = i16x8.splat(<i16>p.input1Offset), offset2 = i16x8.splat(<i16>p.input2Offset), offset = i16x8.splat(<i16>p.outputOffset);
   const low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax), sign = i32x4.splat(p.input2Sign);
-  const multiplier1 = i32x4.splat(p.input1Multiplier), multiplier2 = i32x4.splat(p.input2Multiplier), multiplier = i32x4.splat(p.outputMultiplier);
-  const rounding1 = roundingOf(requantizer, p.input1Shift), rounding2 = roundingOf(requantizer, p.input2Shift), rounding = roundingOf(requantizer, p.outputShift);
-  const right1 = -p.input1Shift, right2 = -p.input2Shift, right = -p.outputShift, left = p.leftShift, elements = p.elements;
+  const right1 = -p.input1Shift, high1 = i32x4.splat(p.input1Multiplier >> 11), low1 = i32x4.splat(p.input1Multiplier & 2047);
+  const right2 = -p.input2Shift, high2 = i32x4.splat(p.input2Multiplier >> 11), low2 = i32x4.splat(p.input2Multiplier & 2047);
+  const inner1 = innerRoundingOf(requantizer, p.input1Shift), half1 = i32x4.splat((1 << right1) >> 1);
+  const inner2 = innerRoundingOf(requantizer, p.input2Shift), half2 = i32x4.splat((1 << right2) >> 1);
+  const zero = i32x4.splat(0), isDouble = requantizer == DOUBLE_ALIGNED;
+  const away1 = isDouble ? awayOf(p.input1Shift) : zero, away2 = isDouble ? awayOf(p.input2Shift) : zero, away = awayOf(p.outputShift);
+  const right = -p.outputShift, multiplier = i32x4.splat(p.outputMultiplier), rounding = roundingOf(requantizer, p.outputShift);
+  const elements = p.elements;
   let i = 0;
   for (; i + 8 <= elements; i += 8) {
     const a = widen(input1 + <usize>i, offset1), b = widen(input2 + <usize>i, offset2);
-    const u0 = rescale(requantizer, i32x4.shl(i32x4.extend_low_i16x8_s(a), left), multiplier1, rounding1, right1);
-    const v0 = rescale(requantizer, i32x4.shl(i32x4.extend_low_i16x8_s(b), left), multiplier2, rounding2, right2);
-    const value0 = rescale(requantizer, i32x4.add(u0, i32x4.mul(v0, sign)), multiplier, rounding, right);
-    const u1 = rescale(requantizer, i32x4.shl(i32x4.extend_high_i16x8_s(a), left), multiplier1, rounding1, right1);
-    const v1 = rescale(requantizer, i32x4.shl(i32x4.extend_high_i16x8_s(b), left), multiplier2, rounding2, right2);
-    const value1 = rescale(requantizer, i32x4.add(u1, i32x4.mul(v1, sign)), multiplier, rounding, right);
+    const u0 = rescaleInput(i32x4.extend_low_i16x8_s(a), high1, low1, inner1, half1, away1, right1);
+    const v0 = rescaleInput(i32x4.extend_low_i16x8_s(b), high2, low2, inner2, half2, away2, right2);
+    const value0 = rescale(requantizer, i32x4.add(u0, i32x4.mul(v0, sign)), multiplier, rounding, away, right);
+    const u1 = rescaleInput(i32x4.extend_high_i16x8_s(a), high1, low1, inner1, half1, away1, right1);
+    const v1 = rescaleInput(i32x4.extend_high_i16x8_s(b), high2, low2, inner2, half2, away2, right2);
+    const value1 = rescale(requantizer, i32x4.add(u1, i32x4.mul(v1, sign)), multiplier, rounding, away, right);
     v128.store_lane<i64>(output + <usize>i, outputLanes(value0, value1, offset, low, high), 0);
   }
   return i;
@@ -91,13 +120,13 @@ function multiply(requantizer: i32, p: Mul, input1: usize, input2: usize, output
   const low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
   const lowest = f32x4.splat(<f32>(p.activationMin - p.outputOffset)), highest = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
   const scale = f32x4.splat(reinterpret<f32>(p.scale)), multiplier = i32x4.splat(p.multiplier);
-  const right = -p.shift, rounding = roundingOf(requantizer, p.shift), elements = p.elements;
+  const right = -p.shift, rounding = roundingOf(requantizer, p.shift), away = awayOf(p.shift), elements = p.elements;
   let i = 0;
   for (; i + 8 <= elements; i += 8) {
     const a = widen(input1 + <usize>i, offset1), b = widen(input2 + <usize>i, offset2);
     let value0 = i32x4.extmul_low_i16x8_s(a, b), value1 = i32x4.extmul_high_i16x8_s(a, b);
-    value0 = requantizer == FLOAT_EVEN ? floatEvenLanes(value0, scale, lowest, highest) : rescale(requantizer, value0, multiplier, rounding, right);
-    value1 = requantizer == FLOAT_EVEN ? floatEvenLanes(value1, scale, lowest, highest) : rescale(requantizer, value1, multiplier, rounding, right);
+    value0 = requantizer == FLOAT_EVEN ? floatEvenLanes(value0, scale, lowest, highest) : rescale(requantizer, value0, multiplier, rounding, away, right);
+    value1 = requantizer == FLOAT_EVEN ? floatEvenLanes(value1, scale, lowest, highest) : rescale(requantizer, value1, multiplier, rounding, away, right);
     v128.store_lane<i64>(output + <usize>i, outputLanes(value0, value1, offset, low, high), 0);
   }
   return i;

@@ -8,10 +8,13 @@ import { makeStep } from "./step.ts";
 
 /** The vector form holds |acc| < 2^30 and shifts right by at most 30; else the exact one runs. */
 const MAX_RIGHT_SHIFT = 30;
+/** The vector form of ADD is made for TFLite's left shift. */
+const LEFT_SHIFT = 20;
 
-function form(requantizer: MulArgs["requantizer"], shifts: number[], leftShift: number): number {
-  const fits = leftShift <= 20 && shifts.every((shift) => shift <= 0 && shift >= -MAX_RIGHT_SHIFT);
-  return fits ? FORMS.find((row) => row.requantizer === requantizer)!.id : exactForm(requantizer);
+function form(requantizer: MulArgs["requantizer"], shifts: number[], leftShift = LEFT_SHIFT): number {
+  const fits = shifts.every((shift) => shift <= 0 && shift >= -MAX_RIGHT_SHIFT);
+  if (!fits || leftShift !== LEFT_SHIFT) return exactForm(requantizer);
+  return FORMS.find((row) => row.requantizer === requantizer)!.id;
 }
 
 function commonFields(args: AddArgs | MulArgs) {
@@ -103,7 +106,7 @@ function prepareMul(kernels: Kernels, args: MulArgs): Step {
   const { multiplier, shift, scale } = channelOf(args, 0);
   const values = {
     ...commonFields(args),
-    requantizer: form(args.requantizer, [shift], 0),
+    requantizer: form(args.requantizer, [shift]),
     multiplier,
     shift,
     scale: floatBits(scale),

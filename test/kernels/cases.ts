@@ -208,8 +208,15 @@ function add(random: Random): Case<ArgsOf<"ADD">> {
     return { args: { ...args, requantizer, input2Sign, ...addMultipliersXnnpack(...scales) }, ...rest };
   }
   const fields = addMultipliers(...scales);
-  const outputShift = fields.outputShift + pick(random, 0, 0, 0, 20);
-  return { args: { ...args, requantizer, input2Sign, ...fields, outputShift }, ...rest };
+  const unusual = random.below(4) === 0;
+  const changes = unusual
+    ? {
+        leftShift: between(random, 0, 20),
+        outputShift: between(random, -20, 6),
+        input1Shift: between(random, -31, 3),
+      }
+    : {};
+  return { args: { ...args, requantizer, input2Sign, ...fields, ...changes }, ...rest };
 }
 
 function mul(random: Random): Case<ArgsOf<"MUL">> {
