@@ -106,48 +106,48 @@ function time(step: Step, rounds: number, now: () => number): number {
   return best;
 }
 
+type Setting = Pick<BenchRow, "weightBits" | "requantizer">;
+
+function measure(
+  kernels: Kernels,
+  layer: (typeof RESNET_8)[number],
+  { weightBits, requantizer }: Setting,
+  now: () => number,
+  rounds: number,
+): BenchRow {
+  const mark = kernels.mark();
+  const args = layerArgs(layer, weightBits, requantizer);
+  const step = OPS.CONV_2D.prepare(kernels, args);
+  place(kernels, step);
+  const microseconds = time(step, rounds, now);
+  kernels.release(mark);
+  const [size, depth, outputs, filter, stride] = layer;
+  const name = `${size}x${size}x${depth} ${filter}x${filter}/${stride} ${outputs}`;
+  return benchRow(name, { weightBits, requantizer }, OPS.CONV_2D.macs(args), microseconds);
+}
+
 /**
  * Times every convolution of ResNet-8, in both widths and all requantizers. The last row of each block is their sum.
- * now: a clock in milliseconds (performance.now). The engine's optimizing compiler has run after some tens of rounds.
+ * now: a clock in milliseconds (performance.now). Every block runs once untimed, so that the optimizing compiler is done.
  */
-export function benchConvolutions(kernels: Kernels, now: () => number, rounds = 60): BenchRow[] {
+export function benchConvolutions(kernels: Kernels, now: () => number, rounds = 30): BenchRow[] {
   const rows: BenchRow[] = [];
   for (const requantizer of ["tflite-double", "tflite-single", "float-even"] as const) {
     for (const weightBits of [8, 4] as const) {
-      const block = RESNET_8.map((layer) => {
-        const mark = kernels.mark();
-        const args = layerArgs(layer, weightBits, requantizer);
-        const step = OPS.CONV_2D.prepare(kernels, args);
-        place(kernels, step);
-        const microseconds = time(step, rounds, now);
-        kernels.release(mark);
-        const [size, depth, outputs, filter, stride] = layer;
-        const name = `${size}x${size}x${depth} ${filter}x${filter}/${stride} ${outputs}`;
-        return benchRow(name, weightBits, requantizer, OPS.CONV_2D.macs(args), microseconds);
-      });
-      const total = (key: "macs" | "microseconds") => block.reduce((sum, row) => sum + row[key], 0);
+      const setting = { weightBits, requantizer };
+      const block = () => RESNET_8.map((layer) => measure(kernels, layer, setting, now, rounds));
+      block();
+      const timed = block();
+      const total = (key: "macs" | "microseconds") => timed.reduce((sum, row) => sum + row[key], 0);
       rows.push(
-        ...block,
-        benchRow("ResNet-8, 9 convolutions", weightBits, requantizer, total("macs"), total("microseconds")),
+        ...timed,
+        benchRow("ResNet-8, 9 convolutions", setting, total("macs"), total("microseconds")),
       );
     }
   }
   return rows;
 }
 
-function benchRow(
-  layer: string,
-  weightBits: 8 | 4,
-  requantizer: RequantizerName,
-  macs: number,
-  microseconds: number,
-): BenchRow {
-  return {
-    layer,
-    weightBits,
-    requantizer,
-    macs,
-    microseconds,
-    gigaMacsPerSecond: macs / microseconds / 1000,
-  };
+function benchRow(layer: string, setting: Setting, macs: number, microseconds: number): BenchRow {
+  return { layer, ...setting, macs, microseconds, gigaMacsPerSecond: macs / microseconds / 1000 };
 }
