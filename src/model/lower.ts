@@ -42,6 +42,11 @@ const only = (what: string, ok: boolean) => (ok ? "" : what);
 const first = (...reasons: string[]) => reasons.find((reason) => reason !== "") ?? "";
 
 function int8Activation(tensor: Tensor, name: string): string {
+  if (tensor.data) return `${name}: needs an activation, is a constant`;
+  return int8(tensor, name);
+}
+
+function int8(tensor: Tensor, name: string): string {
   if (tensor.dtype !== "int8") return `${name}: needs int8, is ${tensor.dtype}`;
   return only(`${name}: needs one scale and zero point`, tensor.quantization?.scale.length === 1);
 }
@@ -52,8 +57,8 @@ const unary = ({ inputs: [x], output }: Site) =>
 const sharesScale = ({ inputs: [x], output }: Site) =>
   only(
     "output: needs the scale and zero point of the input",
-    x.quantization!.scale[0] === output.quantization!.scale[0] &&
-      x.quantization!.zeroPoint[0] === output.quantization!.zeroPoint[0],
+    x.quantization?.scale[0] === output.quantization?.scale[0] &&
+      x.quantization?.zeroPoint[0] === output.quantization?.zeroPoint[0],
   );
 
 const scaleOf = ({ quantization }: Tensor) => quantization!.scale[0];
@@ -181,23 +186,82 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D"
   },
 });
 
-const elementwise = (site: Site<"ADD" | "MUL">) => {
+const elementwise = (site: Site<"ADD" | "SUB" | "MUL">) => {
   const [a, b] = site.inputs;
   return {
     ...outputArgs(site.attributes.activation, site.output),
     elements: elements(site.output.shape.slice(1)),
     input1Offset: -zeroPointOf(a),
     input2Offset: -zeroPointOf(b),
+    input2Shared: b.data !== undefined,
   };
 };
 const refuseBinary = ({ inputs: [a, b], output }: Site) =>
   first(
     int8Activation(a, "input 0"),
-    int8Activation(b, "input 1"),
+    int8(b, "input 1"),
     int8Activation(output, "output"),
-    only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
-    only("inputs: need to be activations", !a.data && !b.data),
+    b.data
+      ? only("input 1: needs to broadcast to one image of input 0", broadcasts(b.shape, a.shape))
+      : only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
   );
+
+/** Whether a constant's shape, aligned to the last dimension, is the image's or 1 everywhere. */
+const broadcasts = (constant: readonly number[], [, ...image]: readonly number[]) =>
+  constant.every((size, i) => {
+    const other = image[image.length - constant.length + i];
+    return size === 1 || size === other;
+  });
+
+/** A constant second operand is spread over one image, which all images share. */
+function bindConstant({ inputs: [a, b], kernels }: Site, prepare: () => Step): Step {
+  if (!b.data) return prepare();
+  const address = kernels.place(spread(b.data as Int8Array, b.shape, a.shape.slice(1)));
+  const { input2Bytes: _, ...step } = prepare();
+  return { ...step, bind: (operands) => step.bind({ ...operands, input2: address }) };
+}
+
+function spread(values: Int8Array, shape: readonly number[], image: readonly number[]): Int8Array {
+  const padded = image.map((_, i) => shape[shape.length - image.length + i] ?? 1);
+  const strides = padded.map((size, i) => (size === 1 ? 0 : elements(padded.slice(i + 1))));
+  return Int8Array.from({ length: elements(image) }, (_, index) => {
+    let rest = index;
+    let at = 0;
+    for (let axis = image.length - 1; axis >= 0; axis--) {
+      at += (rest % image[axis]) * strides[axis];
+      rest = Math.floor(rest / image[axis]);
+    }
+    return values[at];
+  });
+}
+
+const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
+  refuse: refuseBinary,
+  lower: (site) => {
+    const {
+      inputs: [a, b],
+      output,
+      kernels,
+      profile,
+    } = site;
+    const { form, requantizer } = profile.arithmetic.ops.ADD;
+    const scales = [scaleOf(a), scaleOf(b), scaleOf(output)] as const;
+    const common = { ...elementwise(site), input2Sign };
+    return bindConstant(site, () =>
+      form === "xnnpack"
+        ? OPS.ADD.prepare(kernels, {
+            ...common,
+            requantizer: "float-even",
+            ...addMultipliersXnnpack(...scales),
+          })
+        : OPS.ADD.prepare(kernels, {
+            ...common,
+            requantizer: requantizer as FixedPoint["requantizer"],
+            ...addMultipliers(...scales),
+          }),
+    );
+  },
+});
 
 /** int8 to int8 on another scale, clamped to the op's own range. */
 const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"> => ({
@@ -311,31 +375,8 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
       });
     },
   },
-  ADD: {
-    refuse: refuseBinary,
-    lower: (site) => {
-      const {
-        inputs: [a, b],
-        output,
-        kernels,
-        profile,
-      } = site;
-      const { form, requantizer } = profile.arithmetic.ops.ADD;
-      const scales = [scaleOf(a), scaleOf(b), scaleOf(output)] as const;
-      if (form === "xnnpack")
-        return OPS.ADD.prepare(kernels, {
-          ...elementwise(site),
-          requantizer: "float-even",
-          ...addMultipliersXnnpack(...scales),
-        });
-      const fixed = requantizer as FixedPoint["requantizer"];
-      return OPS.ADD.prepare(kernels, {
-        ...elementwise(site),
-        requantizer: fixed,
-        ...addMultipliers(...scales),
-      });
-    },
-  },
+  ADD: sum(1),
+  SUB: sum(-1),
   MUL: {
     refuse: refuseBinary,
     lower: (site) => {
@@ -347,10 +388,12 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
       } = site;
       const double = (scaleOf(a) * scaleOf(b)) / scaleOf(output);
       const float = Math.fround(Math.fround(scaleOf(a) * scaleOf(b)) / scaleOf(output));
-      return OPS.MUL.prepare(kernels, {
-        ...elementwise(site),
-        ...requantization(profile.arithmetic.ops.MUL.requantizer, [double], [float]),
-      });
+      return bindConstant(site, () =>
+        OPS.MUL.prepare(kernels, {
+          ...elementwise(site),
+          ...requantization(profile.arithmetic.ops.MUL.requantizer, [double], [float]),
+        }),
+      );
     },
   },
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
@@ -388,7 +431,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         unary(site),
         only(
           "output: needs scale 1/256 and zero point -128",
-          scaleOf(site.output) === 1 / 256 && zeroPointOf(site.output) === -128,
+          site.output.quantization?.scale[0] === 1 / 256 && zeroPointOf(site.output) === -128,
         ),
       ),
     lower: ({ attributes, inputs: [x], output, kernels, profile }) => {
@@ -426,7 +469,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         shape: x.shape.slice(1),
         before: attributes.before.slice(1),
         after: attributes.after.slice(1),
-        value: zeroPointOf(x),
+        value: attributes.value ?? zeroPointOf(x),
       }),
   },
   RESHAPE: {

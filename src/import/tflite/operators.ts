@@ -21,9 +21,11 @@ const elementwise = (op: "ADD" | "SUB" | "MUL", type: keyof typeof OPTIONS): Row
   inputs: [2, 2],
   read: (site) => {
     checkBroadcast(site);
+    // A constant comes second where the order does not matter, as every kernel has it.
+    const swap = op !== "SUB" && site.tensor(0).data !== undefined;
     return {
       op,
-      inputs: site.operands(0, 1),
+      inputs: swap ? site.operands(1, 0) : site.operands(0, 1),
       attributes: { activation: site.activation(site.options(type), 0) },
     };
   },
