@@ -176,7 +176,7 @@ export interface CopyArgs {
   elementBytes: number;
 }
 
-/** Byte addresses in the kernels' memory. input2: only ops of two operands. Any alignment; scratch: 16. */
+/** Byte addresses in the kernels' memory. input2: ignored by ops of one operand. Any alignment; scratch: 16. */
 export interface Operands {
   input: number;
   input2?: number;

@@ -1,6 +1,6 @@
 import type { Operands, Step } from "./args.ts";
 import type { Kernels } from "./module.ts";
-import { type Block, type Field, setParam, writeParams } from "./params.ts";
+import { type Block, type Field, PARAMS, setParam, writeParams } from "./params.ts";
 
 /** batches is the first field of every block. */
 const BATCHES = 0;
@@ -16,6 +16,7 @@ export function makeStep<B extends Exclude<Block, "Primitive">>(
 ): Step {
   const params = writeParams(kernels, block, values);
   const call = kernels.exports[kernel];
+  const fields: readonly string[] = PARAMS[block];
   let written = 0;
   return {
     kernel,
@@ -25,7 +26,7 @@ export function makeStep<B extends Exclude<Block, "Primitive">>(
     constantBytes: kernels.mark() - mark,
     bind(operands: Operands) {
       for (const [name, address] of Object.entries(operands)) {
-        setParam(kernels, params, block, name as Field<B>, address);
+        if (fields.includes(name)) setParam(kernels, params, block, name as Field<B>, address);
       }
     },
     run(batches: number) {

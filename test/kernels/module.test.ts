@@ -46,6 +46,15 @@ describe.each(BUILDS)("kernel memory of the %s build", (build) => {
   });
 });
 
+test("binding an operand that a kernel does not have writes nothing", async () => {
+  const kernels = await bindKernels(await loadKernelModule("simd"));
+  const before = kernels.place(Int32Array.of(7, 7, 7, 7));
+  const step = OPS.RESHAPE.prepare(kernels, { elements: 1, elementBytes: 1 });
+  step.bind({ input: 16, input2: 99, output: 32, scratch: 48 });
+  expect(Array.from(new Int32Array(kernels.memory.buffer, before, 4))).toEqual([7, 7, 7, 7]);
+  expect(step.params).toBe(before + 16);
+});
+
 test("int4 values pack low nibble first, odd counts included", () => {
   const values = [-8, 7, -1, 0, 3];
   expect(Array.from(packInt4(values))).toEqual([0x78, 0x0f, 0x03]);
