@@ -31,16 +31,37 @@ function multiplyAdd(acc: v128, x: v128, y: v128): v128 {
 
 /** pixels: four addresses of int16; offsets: offsetCount byte offsets, a run of `pairs` pairs at each; acc: [4][8]. */
 @inline
-export function accumulateFour(bits: i32, pixels: usize, shared: usize, offsets: usize, offsetCount: i32, pairs: i32, weights: usize, bias: usize, acc: usize): void {
-  const a0 = <usize>load<u32>(pixels) + shared, a1 = <usize>load<u32>(pixels, 4) + shared;
-  const a2 = <usize>load<u32>(pixels, 8) + shared, a3 = <usize>load<u32>(pixels, 12) + shared;
-  const bias0 = v128.load(bias), bias1 = v128.load(bias, 16);
-  let c00 = bias0, c01 = bias1, c10 = bias0, c11 = bias1, c20 = bias0, c21 = bias1, c30 = bias0, c31 = bias1;
+export function accumulateFour(
+  bits: i32,
+  pixels: usize,
+  shared: usize,
+  offsets: usize,
+  offsetCount: i32,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
+  const a0 = <usize>load<u32>(pixels) + shared,
+    a1 = <usize>load<u32>(pixels, 4) + shared;
+  const a2 = <usize>load<u32>(pixels, 8) + shared,
+    a3 = <usize>load<u32>(pixels, 12) + shared;
+  const bias0 = v128.load(bias),
+    bias1 = v128.load(bias, 16);
+  let c00 = bias0,
+    c01 = bias1,
+    c10 = bias0,
+    c11 = bias1,
+    c20 = bias0,
+    c21 = bias1,
+    c30 = bias0,
+    c31 = bias1;
   const runBytes = (<usize>pairs) << 2;
   for (let i = 0; i < offsetCount; i++) {
     let k = <usize>load<u32>(offsets + ((<usize>i) << 2));
     for (const end = k + runBytes; k < end; k += 4) {
-      const y0 = lowWeights(bits, weights), y1 = highWeights(bits, weights);
+      const y0 = lowWeights(bits, weights),
+        y1 = highWeights(bits, weights);
       const x0 = v128.load_splat<i32>(a0 + k);
       c00 = multiplyAdd(c00, x0, y0);
       c01 = multiplyAdd(c01, x0, y1);
@@ -68,9 +89,20 @@ export function accumulateFour(bits: i32, pixels: usize, shared: usize, offsets:
 
 /** The same for one pixel. */
 @inline
-export function accumulateOne(bits: i32, pixels: usize, shared: usize, offsets: usize, offsetCount: i32, pairs: i32, weights: usize, bias: usize, acc: usize): void {
+export function accumulateOne(
+  bits: i32,
+  pixels: usize,
+  shared: usize,
+  offsets: usize,
+  offsetCount: i32,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
   const a0 = <usize>load<u32>(pixels) + shared;
-  let c00 = v128.load(bias), c01 = v128.load(bias, 16);
+  let c00 = v128.load(bias),
+    c01 = v128.load(bias, 16);
   const runBytes = (<usize>pairs) << 2;
   for (let i = 0; i < offsetCount; i++) {
     let k = <usize>load<u32>(offsets + ((<usize>i) << 2));
@@ -98,24 +130,46 @@ function lastFour(tap0: v128, tap1: v128): v128 {
 
 /** Depthwise: offsets hold two taps a pair, the last one twice if their number is odd; every lane reads its own channel. */
 @inline
-export function accumulateDepthwiseFour(bits: i32, pixels: usize, shared: usize, offsets: usize, pairs: i32, weights: usize, bias: usize, acc: usize): void {
-  const a0 = <usize>load<u32>(pixels) + shared, a1 = <usize>load<u32>(pixels, 4) + shared;
-  const a2 = <usize>load<u32>(pixels, 8) + shared, a3 = <usize>load<u32>(pixels, 12) + shared;
-  const bias0 = v128.load(bias), bias1 = v128.load(bias, 16);
-  let c00 = bias0, c01 = bias1, c10 = bias0, c11 = bias1, c20 = bias0, c21 = bias1, c30 = bias0, c31 = bias1;
+export function accumulateDepthwiseFour(
+  bits: i32,
+  pixels: usize,
+  shared: usize,
+  offsets: usize,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
+  const a0 = <usize>load<u32>(pixels) + shared,
+    a1 = <usize>load<u32>(pixels, 4) + shared;
+  const a2 = <usize>load<u32>(pixels, 8) + shared,
+    a3 = <usize>load<u32>(pixels, 12) + shared;
+  const bias0 = v128.load(bias),
+    bias1 = v128.load(bias, 16);
+  let c00 = bias0,
+    c01 = bias1,
+    c10 = bias0,
+    c11 = bias1,
+    c20 = bias0,
+    c21 = bias1,
+    c30 = bias0,
+    c31 = bias1;
   for (const end = offsets + ((<usize>pairs) << 3); offsets < end; offsets += 8) {
-    const tap0 = <usize>load<u32>(offsets), tap1 = <usize>load<u32>(offsets, 4);
-    const y0 = lowWeights(bits, weights), y1 = highWeights(bits, weights);
-    let u = v128.load(a0 + tap0), v = v128.load(a0 + tap1);
+    const tap0 = <usize>load<u32>(offsets),
+      tap1 = <usize>load<u32>(offsets, 4);
+    const y0 = lowWeights(bits, weights),
+      y1 = highWeights(bits, weights);
+    let u = v128.load(a0 + tap0),
+      v = v128.load(a0 + tap1);
     c00 = multiplyAdd(c00, firstFour(u, v), y0);
     c01 = multiplyAdd(c01, lastFour(u, v), y1);
-    u = v128.load(a1 + tap0), v = v128.load(a1 + tap1);
+    (u = v128.load(a1 + tap0)), (v = v128.load(a1 + tap1));
     c10 = multiplyAdd(c10, firstFour(u, v), y0);
     c11 = multiplyAdd(c11, lastFour(u, v), y1);
-    u = v128.load(a2 + tap0), v = v128.load(a2 + tap1);
+    (u = v128.load(a2 + tap0)), (v = v128.load(a2 + tap1));
     c20 = multiplyAdd(c20, firstFour(u, v), y0);
     c21 = multiplyAdd(c21, lastFour(u, v), y1);
-    u = v128.load(a3 + tap0), v = v128.load(a3 + tap1);
+    (u = v128.load(a3 + tap0)), (v = v128.load(a3 + tap1));
     c30 = multiplyAdd(c30, firstFour(u, v), y0);
     c31 = multiplyAdd(c31, lastFour(u, v), y1);
     weights += pairBytes(bits);
@@ -146,13 +200,29 @@ function product(bits: i32, weights: usize, lane: i32, x0: i32, x1: i32): i32 {
 
 /** Without vectors: one pixel, eight sums in locals. */
 @inline
-export function accumulateScalar(bits: i32, pixel: usize, offsets: usize, offsetCount: i32, pairs: i32, weights: usize, bias: usize, acc: usize): void {
-  let c0 = load<i32>(bias), c1 = load<i32>(bias, 4), c2 = load<i32>(bias, 8), c3 = load<i32>(bias, 12);
-  let c4 = load<i32>(bias, 16), c5 = load<i32>(bias, 20), c6 = load<i32>(bias, 24), c7 = load<i32>(bias, 28);
+export function accumulateScalar(
+  bits: i32,
+  pixel: usize,
+  offsets: usize,
+  offsetCount: i32,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
+  let c0 = load<i32>(bias),
+    c1 = load<i32>(bias, 4),
+    c2 = load<i32>(bias, 8),
+    c3 = load<i32>(bias, 12);
+  let c4 = load<i32>(bias, 16),
+    c5 = load<i32>(bias, 20),
+    c6 = load<i32>(bias, 24),
+    c7 = load<i32>(bias, 28);
   for (let i = 0; i < offsetCount; i++) {
     let a = pixel + <usize>load<u32>(offsets + ((<usize>i) << 2));
     for (const end = a + ((<usize>pairs) << 2); a < end; a += 4, weights += pairBytes(bits)) {
-      const x0 = <i32>load<i16>(a), x1 = <i32>load<i16>(a, 2);
+      const x0 = <i32>load<i16>(a),
+        x1 = <i32>load<i16>(a, 2);
       c0 += product(bits, weights, 0, x0, x1);
       c1 += product(bits, weights, 1, x0, x1);
       c2 += product(bits, weights, 2, x0, x1);
@@ -175,12 +245,21 @@ export function accumulateScalar(bits: i32, pixel: usize, offsets: usize, offset
 
 /** Depthwise without vectors: lane by lane. */
 @inline
-export function accumulateDepthwiseScalar(bits: i32, pixel: usize, offsets: usize, pairs: i32, weights: usize, bias: usize, acc: usize): void {
+export function accumulateDepthwiseScalar(
+  bits: i32,
+  pixel: usize,
+  offsets: usize,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
   for (let lane = 0; lane < 8; lane++) {
     let sum = load<i32>(bias + ((<usize>lane) << 2));
     const a = pixel + ((<usize>lane) << 1);
     for (let pair: usize = 0; pair < <usize>pairs; pair++) {
-      const taps = offsets + (pair << 3), w = weights + pair * pairBytes(bits);
+      const taps = offsets + (pair << 3),
+        w = weights + pair * pairBytes(bits);
       sum += <i32>load<i16>(a + <usize>load<u32>(taps)) * weight(bits, w, lane, 0);
       sum += <i32>load<i16>(a + <usize>load<u32>(taps, 4)) * weight(bits, w, lane, 1);
     }

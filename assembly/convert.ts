@@ -13,7 +13,9 @@ function toInteger(value: f32, halfEven: bool): i32 {
 
 /** float32 to int8. Source: TFLite reference AffineQuantize; XNNPACK f32-qs8-vcvt where halfEven. */
 export function quantize_f32_s8(params: usize): void {
-  const p = changetype<Quantize>(params), scale = reinterpret<f32>(p.scale), inverse: f32 = 1 / scale;
+  const p = changetype<Quantize>(params),
+    scale = reinterpret<f32>(p.scale),
+    inverse: f32 = 1 / scale;
   const halfEven = p.halfEven != 0;
   for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
     const x = load<f32>(p.input + (i << 2));
@@ -24,7 +26,8 @@ export function quantize_f32_s8(params: usize): void {
 
 /** int8 to float32: the product of nine bits and a float32, rounded once. Source: TFLite reference Dequantize, XNNPACK. */
 export function dequantize_s8_f32(params: usize): void {
-  const p = changetype<Quantize>(params), scale = reinterpret<f32>(p.scale);
+  const p = changetype<Quantize>(params),
+    scale = reinterpret<f32>(p.scale);
   for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
     store<f32>(p.output + (i << 2), <f32>(<i32>load<i8>(p.input + i) - p.zeroPoint) * scale);
   }
@@ -41,10 +44,12 @@ export function lookup_s8(params: usize): void {
 /** Fills with `value` and copies the rows of the last dimension into place. */
 export function pad_s8(params: usize): void {
   const p = changetype<Pad>(params);
-  const row = <usize>p.size2, outputRow = <usize>(p.before2 + p.size2 + p.after2);
+  const row = <usize>p.size2,
+    outputRow = <usize>(p.before2 + p.size2 + p.after2);
   const outputPlane = <usize>(p.before1 + p.size1 + p.after1) * outputRow;
   const outputBytes = <usize>(p.before0 + p.size0 + p.after0) * outputPlane;
-  let input = p.input, output = p.output;
+  let input = p.input,
+    output = p.output;
   memory.fill(output, <u8>p.value, <usize>p.batches * outputBytes);
   for (let image = 0; image < p.batches; image++, output += outputBytes) {
     let plane = output + <usize>p.before0 * outputPlane + <usize>p.before1 * outputRow + <usize>p.before2;

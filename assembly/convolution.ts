@@ -25,8 +25,20 @@ const CHUNK_ROWS: i32 = 16;
 
 /** One panel for `count` pixels; addresses are repeated up to a multiple of four. */
 @inline
-function accumulatePanel(bits: i32, depthwise: bool, p: Packed, addresses: usize, count: i32, shared: usize, weights: usize, panel: usize, acc: usize): void {
-  const offsets = p.offsets, offsetCount = p.offsetCount, pairs = p.pairs;
+function accumulatePanel(
+  bits: i32,
+  depthwise: bool,
+  p: Packed,
+  addresses: usize,
+  count: i32,
+  shared: usize,
+  weights: usize,
+  panel: usize,
+  acc: usize,
+): void {
+  const offsets = p.offsets,
+    offsetCount = p.offsetCount,
+    pairs = p.pairs;
   let i = 0;
   if (ASC_FEATURE_SIMD) {
     for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
@@ -55,13 +67,28 @@ function addFilterOffset(filterOffset: i32, sums: usize, count: i32, acc: usize)
 
 /** All channels of `count` pixels whose addresses are in scratch. */
 @inline
-function convolveChunk(bits: i32, depthwise: bool, p: Packed, count: i32, filterOffset: i32, output: usize): void {
-  const scratch = p.scratch, acc = scratch + ACCUMULATORS, depth = p.groupDepth;
-  const elementBytes: usize = p.requantizer == NONE ? 4 : 1, outputStride = <usize>p.outputDepth * elementBytes;
+function convolveChunk(
+  bits: i32,
+  depthwise: bool,
+  p: Packed,
+  count: i32,
+  filterOffset: i32,
+  output: usize,
+): void {
+  const scratch = p.scratch,
+    acc = scratch + ACCUMULATORS,
+    depth = p.groupDepth;
+  const elementBytes: usize = p.requantizer == NONE ? 4 : 1,
+    outputStride = <usize>p.outputDepth * elementBytes;
   const weightBytes = <usize>(depthwise ? p.pairs : p.pairs * p.offsetCount) * pairBytes(bits);
-  let weights = p.weights, panel = p.panels;
+  let weights = p.weights,
+    panel = p.panels;
   for (let group = 0; group < p.groups; group++, output += <usize>depth * elementBytes) {
-    for (let channel = 0; channel < depth; channel += PANEL_LANES, weights += weightBytes, panel += PANEL_BYTES) {
+    for (
+      let channel = 0;
+      channel < depth;
+      channel += PANEL_LANES, weights += weightBytes, panel += PANEL_BYTES
+    ) {
       const shared = <usize>(depthwise ? channel << 1 : group * p.groupBytes);
       accumulatePanel(bits, depthwise, p, scratch, count, shared, weights, panel, acc);
       if (filterOffset != 0) addFilterOffset(filterOffset, scratch + SUMS, count, acc);
@@ -81,12 +108,16 @@ function repeatLast(addresses: usize, count: i32): void {
 
 @inline
 function convolveImage(bits: i32, depthwise: bool, p: Convolution, output: usize): void {
-  const addresses = p.scratch, image = addresses + IMAGE;
+  const addresses = p.scratch,
+    image = addresses + IMAGE;
   const columnBytes = <usize>(p.strideWidth * p.pixelBytes);
   const rowBytes = <usize>(p.strideHeight * p.paddedWidth * p.pixelBytes);
   const outputBytes = <usize>p.outputDepth * (p.requantizer == NONE ? 4 : 1);
-  const pixels = p.outputHeight * p.outputWidth, width = p.outputWidth;
-  let row = image, address = image, column = 0;
+  const pixels = p.outputHeight * p.outputWidth,
+    width = p.outputWidth;
+  let row = image,
+    address = image,
+    column = 0;
   for (let start = 0; start < pixels; start += CHUNK_PIXELS) {
     const count = min(CHUNK_PIXELS, pixels - start);
     for (let i: usize = 0; i < <usize>count; i++, address += columnBytes, column++) {
@@ -105,10 +136,14 @@ function convolveImage(bits: i32, depthwise: bool, p: Convolution, output: usize
 
 @inline
 function convolve(bits: i32, depthwise: bool, params: usize): void {
-  const p = changetype<Convolution>(params), image = p.scratch + IMAGE;
+  const p = changetype<Convolution>(params),
+    image = p.scratch + IMAGE;
   const inputBytes = <usize>(p.inputHeight * p.inputWidth * p.inputDepth);
-  const outputBytes = <usize>(p.outputHeight * p.outputWidth * p.outputDepth * (p.requantizer == NONE ? 4 : 1));
-  let input = p.input, output = p.output;
+  const outputBytes = <usize>(
+    (p.outputHeight * p.outputWidth * p.outputDepth * (p.requantizer == NONE ? 4 : 1))
+  );
+  let input = p.input,
+    output = p.output;
   clearPadding(p, image);
   for (let i = 0; i < p.batches; i++, input += inputBytes, output += outputBytes) {
     widenImage(p, input, image);
@@ -136,7 +171,8 @@ export function depthwise_conv_2d_s4(params: usize): void {
 
 /** Widens `count` rows, notes their addresses and, where the weights have a zero point, their sums. */
 function widenRows(p: FullyConnected, input: usize, count: i32): void {
-  const addresses = p.scratch, depth = p.inputDepth;
+  const addresses = p.scratch,
+    depth = p.inputDepth;
   let row = addresses + IMAGE;
   widenRun(input, row, count * depth, p.inputOffset);
   for (let i: usize = 0; i < <usize>count; i++, row += (<usize>depth) << 1) {
@@ -153,7 +189,8 @@ function widenRows(p: FullyConnected, input: usize, count: i32): void {
 function fullyConnected(bits: i32, params: usize): void {
   const p = changetype<FullyConnected>(params);
   const outputBytes = <usize>p.outputDepth * (p.requantizer == NONE ? 4 : 1);
-  let input = p.input, output = p.output;
+  let input = p.input,
+    output = p.output;
   for (let start = 0; start < p.batches; start += CHUNK_ROWS) {
     const count = min(CHUNK_ROWS, p.batches - start);
     widenRows(p, input, count);

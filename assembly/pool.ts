@@ -20,20 +20,27 @@ function addRow(input: usize, sums: usize, count: i32): void {
 /** Four quotients, ties away from zero. A float32 holds |sum| + half up to 2^24 and its quotient never rounds up to an integer. */
 @inline
 function averageLanes(sums: usize, half: v128, count: v128): v128 {
-  const sum = v128.load(sums), sign = i32x4.shr_s(i32x4.sub(sum, i32x4.splat(1)), 31);
+  const sum = v128.load(sums),
+    sign = i32x4.shr_s(i32x4.sub(sum, i32x4.splat(1)), 31);
   const nudged = i32x4.add(sum, i32x4.sub(v128.xor(half, sign), sign));
   return i32x4.trunc_sat_f32x4_s(f32x4.div(f32x4.convert_i32x4_s(nudged), count));
 }
 
 /** Quotients of `depth` sums by `count`, clamped, as int8. */
 function averageSums(p: Pool, sums: usize, count: i32, output: usize): void {
-  const half = count / 2, low = p.activationMin, high = p.activationMax;
+  const half = count / 2,
+    low = p.activationMin,
+    high = p.activationMax;
   let channel = 0;
   if (ASC_FEATURE_SIMD) {
-    const halves = i32x4.splat(half), counts = f32x4.splat(<f32>count);
-    const low8 = i8x16.splat(<i8>low), high8 = i8x16.splat(<i8>high), offset = i16x8.splat(0);
+    const halves = i32x4.splat(half),
+      counts = f32x4.splat(<f32>count);
+    const low8 = i8x16.splat(<i8>low),
+      high8 = i8x16.splat(<i8>high),
+      offset = i16x8.splat(0);
     for (; count < 65536 && channel < p.inputDepth; channel += 8, sums += 32) {
-      const value0 = averageLanes(sums, halves, counts), value1 = averageLanes(sums + 16, halves, counts);
+      const value0 = averageLanes(sums, halves, counts),
+        value1 = averageLanes(sums + 16, halves, counts);
       const lanes = min(8, p.inputDepth - channel);
       storeLanes(output + <usize>channel, outputLanes(value0, value1, offset, low8, high8), lanes);
     }
@@ -46,9 +53,18 @@ function averageSums(p: Pool, sums: usize, count: i32, output: usize): void {
 
 /** One pixel: the taps [top, bottom) x [left, right) of the image, which hold at least one. */
 @inline
-function averagePixel(p: Pool, input: usize, output: usize, top: i32, bottom: i32, left: i32, right: i32): void {
-  const sums = p.scratch, depth = p.inputDepth;
-  memory.fill(sums, 0, <usize>(depth + 8) << 2);
+function averagePixel(
+  p: Pool,
+  input: usize,
+  output: usize,
+  top: i32,
+  bottom: i32,
+  left: i32,
+  right: i32,
+): void {
+  const sums = p.scratch,
+    depth = p.inputDepth;
+  memory.fill(sums, 0, (<usize>(depth + 8)) << 2);
   for (let y = top; y < bottom; y++) {
     for (let x = left; x < right; x++) addRow(input + <usize>((y * p.inputWidth + x) * depth), sums, depth);
   }
@@ -56,15 +72,28 @@ function averagePixel(p: Pool, input: usize, output: usize, top: i32, bottom: i3
 }
 
 @inline
-function maximumPixel(p: Pool, input: usize, output: usize, top: i32, bottom: i32, left: i32, right: i32): void {
-  const depth = p.inputDepth, low = p.activationMin, high = p.activationMax;
+function maximumPixel(
+  p: Pool,
+  input: usize,
+  output: usize,
+  top: i32,
+  bottom: i32,
+  left: i32,
+  right: i32,
+): void {
+  const depth = p.inputDepth,
+    low = p.activationMin,
+    high = p.activationMax;
   let channel = 0;
   if (ASC_FEATURE_SIMD) {
     for (; channel + 16 <= depth; channel += 16) {
       let maximum = i8x16.splat(<i8>low);
       for (let y = top; y < bottom; y++) {
         for (let x = left; x < right; x++) {
-          maximum = i8x16.max_s(maximum, v128.load(input + <usize>((y * p.inputWidth + x) * depth + channel)));
+          maximum = i8x16.max_s(
+            maximum,
+            v128.load(input + <usize>((y * p.inputWidth + x) * depth + channel)),
+          );
         }
       }
       v128.store(output + <usize>channel, i8x16.min_s(maximum, i8x16.splat(<i8>high)));
@@ -84,14 +113,17 @@ function maximumPixel(p: Pool, input: usize, output: usize, top: i32, bottom: i3
 @inline
 function pool(average: bool, p: Pool): void {
   const imageBytes = <usize>(p.inputHeight * p.inputWidth * p.inputDepth);
-  let input = p.input, output = p.output;
+  let input = p.input,
+    output = p.output;
   for (let image = 0; image < p.batches; image++, input += imageBytes) {
     for (let y = 0; y < p.outputHeight; y++) {
       const firstRow = y * p.strideHeight - p.padTop;
-      const top = max(firstRow, 0), bottom = min(firstRow + p.filterHeight, p.inputHeight);
+      const top = max(firstRow, 0),
+        bottom = min(firstRow + p.filterHeight, p.inputHeight);
       for (let x = 0; x < p.outputWidth; x++, output += <usize>p.inputDepth) {
         const firstColumn = x * p.strideWidth - p.padLeft;
-        const left = max(firstColumn, 0), right = min(firstColumn + p.filterWidth, p.inputWidth);
+        const left = max(firstColumn, 0),
+          right = min(firstColumn + p.filterWidth, p.inputWidth);
         if (average) averagePixel(p, input, output, top, bottom, left, right);
         else maximumPixel(p, input, output, top, bottom, left, right);
       }
@@ -113,7 +145,7 @@ export function max_pool_2d_s8(params: usize): void {
 /** Sums over reducedOuter and reducedInner of one [reducedOuter][inner][reducedInner] into sums[inner]. */
 @inline
 function sumBlock(p: Mean, input: usize, sums: usize): void {
-  memory.fill(sums, 0, <usize>p.inner << 2);
+  memory.fill(sums, 0, (<usize>p.inner) << 2);
   for (let row = 0; row < p.reducedOuter; row++) {
     if (p.reducedInner == 1) {
       addRow(input, sums, p.inner);
@@ -131,15 +163,27 @@ function sumBlock(p: Mean, input: usize, sums: usize): void {
 /** Sum of x + inputOffset, requantized. Source: TFLite reference/integer_ops/mean.h with the multiplier already divided by
  * the count; XNNPACK by FLOAT_EVEN. */
 export function mean_s8(params: usize): void {
-  const p = changetype<Mean>(params), sums = p.scratch, scale = reinterpret<f32>(p.scale);
+  const p = changetype<Mean>(params),
+    sums = p.scratch,
+    scale = reinterpret<f32>(p.scale);
   const count = p.reducedOuter * p.reducedInner;
   const blockBytes = <usize>(count * p.inner);
-  let input = p.input, output = p.output;
+  let input = p.input,
+    output = p.output;
   for (let block = 0; block < p.batches * p.outer; block++, input += blockBytes) {
     sumBlock(p, input, sums);
     for (let i: usize = 0; i < <usize>p.inner; i++, output++) {
       const acc = load<i32>(sums + (i << 2)) + p.inputOffset * count;
-      const value = requantizeOne(p.requantizer, acc, p.multiplier, p.shift, scale, p.outputOffset, p.activationMin, p.activationMax);
+      const value = requantizeOne(
+        p.requantizer,
+        acc,
+        p.multiplier,
+        p.shift,
+        scale,
+        p.outputOffset,
+        p.activationMin,
+        p.activationMax,
+      );
       store<i8>(output, <i8>value);
     }
   }

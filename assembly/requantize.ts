@@ -72,7 +72,16 @@ export function isDouble(requantizer: i32): bool {
 }
 
 /** Any requantizer of one value, offset and clamp included. The sum with the offset does not wrap. */
-export function requantizeOne(requantizer: i32, acc: i32, multiplier: i32, shift: i32, scale: f32, offset: i32, low: i32, high: i32): i32 {
+export function requantizeOne(
+  requantizer: i32,
+  acc: i32,
+  multiplier: i32,
+  shift: i32,
+  scale: f32,
+  offset: i32,
+  low: i32,
+  high: i32,
+): i32 {
   let value: i32;
   if (requantizer == FLOAT_EVEN) value = requantizeFloat(acc, scale, low - offset, high - offset);
   else if (isDouble(requantizer)) value = requantizeDouble(acc, multiplier, shift);
@@ -103,7 +112,10 @@ function multiplyAddHigh(x: v128, y: v128, low: v128, high: v128): v128 {
   return v128.shuffle<i32>(
     i64x2.add(i64x2.extmul_low_i32x4_s(x, y), low),
     i64x2.add(i64x2.extmul_high_i32x4_s(x, y), high),
-    1, 3, 5, 7,
+    1,
+    3,
+    5,
+    7,
   );
 }
 
@@ -131,7 +143,14 @@ function singleLanes(acc: v128, multiplier: v128, power: v128, roundingLow: v128
 /** P4 of four lanes whose factors bring them to one right shift; |acc| * factor < 2^30 and right <= 29.
  * factor: 2^(right + shift); below: the same, or 0 where shift is 0; nudge: half of 2^right. */
 @inline
-function doubleAlignedLanes(acc: v128, multiplier: v128, factor: v128, below: v128, nudge: v128, right: i32): v128 {
+function doubleAlignedLanes(
+  acc: v128,
+  multiplier: v128,
+  factor: v128,
+  below: v128,
+  nudge: v128,
+  right: i32,
+): v128 {
   const high = doublingHighMultiplyLanes(acc, multiplier);
   const correction = v128.and(i32x4.shr_s(high, 31), below);
   return i32x4.shr_s(i32x4.sub(i32x4.add(i32x4.mul(high, factor), nudge), correction), right);
@@ -152,19 +171,41 @@ export function floatEvenLanes(acc: v128, scale: v128, low: v128, high: v128): v
 
 /** Offset and clamp of eight lanes of int32, as int8 in the low half. */
 @inline
-export function outputLanes(low4: v128, high4: v128, offset: v128, activationMin: v128, activationMax: v128): v128 {
+export function outputLanes(
+  low4: v128,
+  high4: v128,
+  offset: v128,
+  activationMin: v128,
+  activationMax: v128,
+): v128 {
   const sum = i16x8.add_sat_s(i16x8.narrow_i32x4_s(low4, high4), offset);
   return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(sum, sum), activationMin), activationMax);
 }
 
-function requantizeExact(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const low = p.activationMin, high = p.activationMax, offset = p.outputOffset, requantizer = p.requantizer;
+function requantizeExact(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const low = p.activationMin,
+    high = p.activationMax,
+    offset = p.outputOffset,
+    requantizer = p.requantizer;
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     for (let lane = 0; lane < lanes; lane++) {
       const channel = panel + ((<usize>lane) << 2);
       const value = load<i32>(acc + ((<usize>lane) << 2));
-      const multiplier = load<i32>(channel, MULTIPLIER), shift = load<i32>(channel, SHIFT), scale = load<f32>(channel, SCALE);
-      store<i8>(output + <usize>lane, <i8>requantizeOne(requantizer, value, multiplier, shift, scale, offset, low, high));
+      const multiplier = load<i32>(channel, MULTIPLIER),
+        shift = load<i32>(channel, SHIFT),
+        scale = load<f32>(channel, SCALE);
+      store<i8>(
+        output + <usize>lane,
+        <i8>requantizeOne(requantizer, value, multiplier, shift, scale, offset, low, high),
+      );
     }
   }
 }
@@ -175,12 +216,26 @@ function storeAccumulators(acc: usize, pixels: i32, output: usize, outputStride:
   }
 }
 
-function requantizeDoubleBounded(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const power0 = v128.load(panel, POWER), power1 = v128.load(panel, POWER + 16);
-  const nudge0 = v128.load(panel, NUDGE), nudge1 = v128.load(panel, NUDGE + 16);
-  const mask0 = v128.load(panel, MASK), mask1 = v128.load(panel, MASK + 16);
+function requantizeDoubleBounded(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const offset = i16x8.splat(<i16>p.outputOffset),
+    low = i8x16.splat(<i8>p.activationMin),
+    high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER),
+    multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const power0 = v128.load(panel, POWER),
+    power1 = v128.load(panel, POWER + 16);
+  const nudge0 = v128.load(panel, NUDGE),
+    nudge1 = v128.load(panel, NUDGE + 16);
+  const mask0 = v128.load(panel, MASK),
+    mask1 = v128.load(panel, MASK + 16);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     const value0 = doubleLanes(v128.load(acc), multiplier0, power0, nudge0, mask0);
     const value1 = doubleLanes(v128.load(acc, 16), multiplier1, power1, nudge1, mask1);
@@ -188,12 +243,26 @@ function requantizeDoubleBounded(p: Requantized, panel: usize, acc: usize, pixel
   }
 }
 
-function requantizeSingleBounded(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const power0 = v128.load(panel, POWER), power1 = v128.load(panel, POWER + 16);
-  const rounding0 = v128.load(panel, ROUNDING), rounding1 = v128.load(panel, ROUNDING + 16);
-  const rounding2 = v128.load(panel, ROUNDING + 32), rounding3 = v128.load(panel, ROUNDING + 48);
+function requantizeSingleBounded(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const offset = i16x8.splat(<i16>p.outputOffset),
+    low = i8x16.splat(<i8>p.activationMin),
+    high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER),
+    multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const power0 = v128.load(panel, POWER),
+    power1 = v128.load(panel, POWER + 16);
+  const rounding0 = v128.load(panel, ROUNDING),
+    rounding1 = v128.load(panel, ROUNDING + 16);
+  const rounding2 = v128.load(panel, ROUNDING + 32),
+    rounding3 = v128.load(panel, ROUNDING + 48);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     const value0 = singleLanes(v128.load(acc), multiplier0, power0, rounding0, rounding1);
     const value1 = singleLanes(v128.load(acc, 16), multiplier1, power1, rounding2, rounding3);
@@ -201,12 +270,26 @@ function requantizeSingleBounded(p: Requantized, panel: usize, acc: usize, pixel
   }
 }
 
-function requantizeDoubleAligned(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const factor0 = v128.load(panel, POWER), factor1 = v128.load(panel, POWER + 16);
-  const below0 = v128.load(panel, MASK), below1 = v128.load(panel, MASK + 16);
-  const right = p.rightShift, nudge = i32x4.splat((1 << right) >> 1);
+function requantizeDoubleAligned(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const offset = i16x8.splat(<i16>p.outputOffset),
+    low = i8x16.splat(<i8>p.activationMin),
+    high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER),
+    multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const factor0 = v128.load(panel, POWER),
+    factor1 = v128.load(panel, POWER + 16);
+  const below0 = v128.load(panel, MASK),
+    below1 = v128.load(panel, MASK + 16);
+  const right = p.rightShift,
+    nudge = i32x4.splat((1 << right) >> 1);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     const value0 = doubleAlignedLanes(v128.load(acc), multiplier0, factor0, below0, nudge, right);
     const value1 = doubleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, below1, nudge, right);
@@ -214,11 +297,24 @@ function requantizeDoubleAligned(p: Requantized, panel: usize, acc: usize, pixel
   }
 }
 
-function requantizeSingleAligned(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const offset = i16x8.splat(<i16>p.outputOffset), low = i8x16.splat(<i8>p.activationMin), high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER), multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const factor0 = v128.load(panel, POWER), factor1 = v128.load(panel, POWER + 16);
-  const right = p.rightShift, rounding = i64x2.splat((<i64>1) << (31 + right));
+function requantizeSingleAligned(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const offset = i16x8.splat(<i16>p.outputOffset),
+    low = i8x16.splat(<i8>p.activationMin),
+    high = i8x16.splat(<i8>p.activationMax);
+  const multiplier0 = v128.load(panel, MULTIPLIER),
+    multiplier1 = v128.load(panel, MULTIPLIER + 16);
+  const factor0 = v128.load(panel, POWER),
+    factor1 = v128.load(panel, POWER + 16);
+  const right = p.rightShift,
+    rounding = i64x2.splat((<i64>1) << (31 + right));
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     const value0 = singleAlignedLanes(v128.load(acc), multiplier0, factor0, rounding, right);
     const value1 = singleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, rounding, right);
@@ -226,10 +322,22 @@ function requantizeSingleAligned(p: Requantized, panel: usize, acc: usize, pixel
   }
 }
 
-function requantizeFloatEven(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
-  const offset = i16x8.splat(<i16>p.outputOffset), low8 = i8x16.splat(<i8>p.activationMin), high8 = i8x16.splat(<i8>p.activationMax);
-  const low = f32x4.splat(<f32>(p.activationMin - p.outputOffset)), high = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
-  const scale0 = v128.load(panel, SCALE), scale1 = v128.load(panel, SCALE + 16);
+function requantizeFloatEven(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
+  const offset = i16x8.splat(<i16>p.outputOffset),
+    low8 = i8x16.splat(<i8>p.activationMin),
+    high8 = i8x16.splat(<i8>p.activationMax);
+  const low = f32x4.splat(<f32>(p.activationMin - p.outputOffset)),
+    high = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
+  const scale0 = v128.load(panel, SCALE),
+    scale1 = v128.load(panel, SCALE + 16);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
     const value0 = floatEvenLanes(v128.load(acc), scale0, low, high);
     const value1 = floatEvenLanes(v128.load(acc, 16), scale1, low, high);
@@ -241,14 +349,27 @@ function requantizeFloatEven(p: Requantized, panel: usize, acc: usize, pixels: i
  * Requantizes the eight channels of one panel for `pixels` pixels: acc [pixels][8] int32, bias included; the first `lanes`
  * channels go to output, outputStride bytes from one pixel to the next.
  */
-export function requantizePanel(p: Requantized, panel: usize, acc: usize, pixels: i32, output: usize, outputStride: usize, lanes: i32): void {
+export function requantizePanel(
+  p: Requantized,
+  panel: usize,
+  acc: usize,
+  pixels: i32,
+  output: usize,
+  outputStride: usize,
+  lanes: i32,
+): void {
   if (p.requantizer == NONE) return storeAccumulators(acc, pixels, output, outputStride, lanes);
   if (ASC_FEATURE_SIMD) {
-    if (p.requantizer == DOUBLE_ALIGNED) return requantizeDoubleAligned(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == SINGLE_ALIGNED) return requantizeSingleAligned(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == DOUBLE_BOUNDED) return requantizeDoubleBounded(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == SINGLE_BOUNDED) return requantizeSingleBounded(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == FLOAT_EVEN) return requantizeFloatEven(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == DOUBLE_ALIGNED)
+      return requantizeDoubleAligned(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == SINGLE_ALIGNED)
+      return requantizeSingleAligned(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == DOUBLE_BOUNDED)
+      return requantizeDoubleBounded(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == SINGLE_BOUNDED)
+      return requantizeSingleBounded(p, panel, acc, pixels, output, outputStride, lanes);
+    if (p.requantizer == FLOAT_EVEN)
+      return requantizeFloatEven(p, panel, acc, pixels, output, outputStride, lanes);
   }
   requantizeExact(p, panel, acc, pixels, output, outputStride, lanes);
 }

@@ -14,9 +14,12 @@ function expOnNegativeValues(value: i32): i32 {
   const quarter = 1 << 24;
   const remainder = (value & (quarter - 1)) - quarter;
   const x = (remainder << 5) + (1 << 28);
-  const x2 = saturatingDoublingHighMultiply(x, x), x3 = saturatingDoublingHighMultiply(x2, x), x4 = saturatingDoublingHighMultiply(x2, x2);
+  const x2 = saturatingDoublingHighMultiply(x, x),
+    x3 = saturatingDoublingHighMultiply(x2, x),
+    x4 = saturatingDoublingHighMultiply(x2, x2);
   const cubic = saturatingDoublingHighMultiply(roundingDivideByPowerOfTwo(x4, 2) + x3, 715827883) + x2;
-  let result = 1895147668 + saturatingDoublingHighMultiply(1895147668, x + roundingDivideByPowerOfTwo(cubic, 1));
+  let result =
+    1895147668 + saturatingDoublingHighMultiply(1895147668, x + roundingDivideByPowerOfTwo(cubic, 1));
   const quarters = remainder - value;
   result = scaleByBit(result, quarters, 24, 1672461947);
   result = scaleByBit(result, quarters, 25, 1302514674);
@@ -54,14 +57,17 @@ function rowMaximum(row: usize, size: i32): i32 {
 /** Exponentials (Q0.31) into scratch, -1 where the difference is below diffMin; returns their sum in Q12.19. */
 function exponentials(p: Softmax, row: usize): i64 {
   const maximum = rowMaximum(row, p.rowSize);
-  let sum: i64 = 0, next = p.scratch;
+  let sum: i64 = 0,
+    next = p.scratch;
   for (let i = 0; i < p.rowSize; i++, next += 4) {
     const difference = <i32>load<i8>(row + <usize>i) - maximum;
     if (difference < p.diffMin) {
       store<i32>(next, -1);
       continue;
     }
-    const exponential = expOnNegativeValues(saturatingDoublingHighMultiply(difference << p.shift, p.multiplier));
+    const exponential = expOnNegativeValues(
+      saturatingDoublingHighMultiply(difference << p.shift, p.multiplier),
+    );
     store<i32>(next, exponential);
     sum += <i64>roundingDivideByPowerOfTwo(exponential, 12);
   }
@@ -75,7 +81,8 @@ function exponentials(p: Softmax, row: usize): i64 {
  */
 export function softmax_s8(params: usize): void {
   const p = changetype<Softmax>(params);
-  let row = p.input, output = p.output;
+  let row = p.input,
+    output = p.output;
   for (let rows = p.batches * p.rows; rows > 0; rows--, row += <usize>p.rowSize) {
     const sum = exponentials(p, row);
     const headroom = <i32>clz<i64>(sum) - 32;
@@ -110,15 +117,18 @@ function roundHalfAway(value: f32): f32 {
 
 /** By the table, summed in float32 in index order. Source: TFLite optimized_ops Softmax for int8 (x86, WASM). */
 export function softmax_table_s8(params: usize): void {
-  const p = changetype<Softmax>(params), outputScale = reinterpret<f32>(p.outputScale);
-  let row = p.input, output = p.output;
+  const p = changetype<Softmax>(params),
+    outputScale = reinterpret<f32>(p.outputScale);
+  let row = p.input,
+    output = p.output;
   for (let rows = p.batches * p.rows; rows > 0; rows--, row += <usize>p.rowSize) {
     const table = p.table + ((<usize>(255 - rowMaximum(row, p.rowSize))) << 2);
     let sum: f32 = 0;
-    for (let i = 0; i < p.rowSize; i++) sum += load<f32>(table + (<usize>(<i32>load<i8>(row + <usize>i) << 2)));
+    for (let i = 0; i < p.rowSize; i++)
+      sum += load<f32>(table + <usize>((<i32>load<i8>(row + <usize>i)) << 2));
     const inverse: f32 = 1 / (sum * outputScale);
     for (let i = 0; i < p.rowSize; i++, output++) {
-      const value = load<f32>(table + (<usize>(<i32>load<i8>(row + <usize>i) << 2))) * inverse;
+      const value = load<f32>(table + <usize>((<i32>load<i8>(row + <usize>i)) << 2)) * inverse;
       store<i8>(output, <i8>min(max(<i32>roundHalfAway(min<f32>(value, 512)) + p.outputOffset, -128), 127));
     }
   }

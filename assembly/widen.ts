@@ -11,7 +11,8 @@ export function widenRun(input: usize, output: usize, count: i32, offset: i32): 
       v128.store(output + ((<usize>i) << 1), i16x8.add(v128.load_ext<i8>(input + <usize>i), offsets));
     }
   }
-  for (; i < count; i++) store<i16>(output + ((<usize>i) << 1), <i16>(<i32>load<i8>(input + <usize>i) + offset));
+  for (; i < count; i++)
+    store<i16>(output + ((<usize>i) << 1), <i16>(<i32>load<i8>(input + <usize>i) + offset));
 }
 
 /** Each of `depth` channels `multiplier` times over, as depthwise with a depth multiplier reads them. */
@@ -33,9 +34,12 @@ function clear(address: usize, bytes: usize): void {
 /** Clears what widenImage does not write. Once a call: images after the first leave it as it is. */
 export function clearPadding(p: Convolution, padded: usize): void {
   const rowBytes = <usize>(p.paddedWidth * p.pixelBytes);
-  const top = min(p.padTop, p.paddedHeight), left = min(p.padLeft, p.paddedWidth);
-  const rows = min(p.inputHeight, p.paddedHeight - top), columns = min(p.inputWidth, p.paddedWidth - left);
-  const leftBytes = <usize>(left * p.pixelBytes), rightStart = <usize>((left + columns) * p.pixelBytes);
+  const top = min(p.padTop, p.paddedHeight),
+    left = min(p.padLeft, p.paddedWidth);
+  const rows = min(p.inputHeight, p.paddedHeight - top),
+    columns = min(p.inputWidth, p.paddedWidth - left);
+  const leftBytes = <usize>(left * p.pixelBytes),
+    rightStart = <usize>((left + columns) * p.pixelBytes);
   clear(padded, <usize>top * rowBytes);
   let row = padded + <usize>top * rowBytes;
   for (let y = 0; y < rows; y++, row += rowBytes) {
@@ -47,10 +51,15 @@ export function clearPadding(p: Convolution, padded: usize): void {
 
 /** One image NHWC into its place in the padded one. Rows and columns that no output reads are left out. */
 export function widenImage(p: Convolution, input: usize, padded: usize): void {
-  const pixelBytes = <usize>p.pixelBytes, rowBytes = <usize>p.paddedWidth * pixelBytes;
-  const top = min(p.padTop, p.paddedHeight), left = min(p.padLeft, p.paddedWidth);
-  const rows = min(p.inputHeight, p.paddedHeight - top), columns = min(p.inputWidth, p.paddedWidth - left);
-  const depth = p.inputDepth, offset = p.inputOffset, multiplier = p.depthMultiplier;
+  const pixelBytes = <usize>p.pixelBytes,
+    rowBytes = <usize>p.paddedWidth * pixelBytes;
+  const top = min(p.padTop, p.paddedHeight),
+    left = min(p.padLeft, p.paddedWidth);
+  const rows = min(p.inputHeight, p.paddedHeight - top),
+    columns = min(p.inputWidth, p.paddedWidth - left);
+  const depth = p.inputDepth,
+    offset = p.inputOffset,
+    multiplier = p.depthMultiplier;
   const dense = multiplier == 1 && p.pixelBytes == depth << 1;
   let row = padded + <usize>top * rowBytes + <usize>left * pixelBytes;
   for (let y = 0; y < rows; y++, row += rowBytes, input += <usize>(p.inputWidth * depth)) {
@@ -58,7 +67,8 @@ export function widenImage(p: Convolution, input: usize, padded: usize): void {
       widenRun(input, row, columns * depth, offset);
       continue;
     }
-    let pixel = row, source = input;
+    let pixel = row,
+      source = input;
     for (let x = 0; x < columns; x++, pixel += pixelBytes, source += <usize>depth) {
       if (multiplier == 1) widenRun(source, pixel, depth, offset);
       else repeatChannels(source, pixel, depth, multiplier, offset);
