@@ -2,7 +2,15 @@ import { seededRandom } from "../random.ts";
 import { ARCHITECTURES } from "./architectures.ts";
 import type { TrainingImages } from "./augment.ts";
 import type { FloatBackend } from "./backend.ts";
-import { forward, inputGradient, prepare } from "./execute.ts";
+import {
+  forward,
+  type IntegerActivation,
+  inputGradient,
+  observe,
+  type Prepared,
+  prepare,
+  shadowGradient,
+} from "./execute.ts";
 import { foldBatchNorm } from "./fold.ts";
 import { Trainer } from "./trainer.ts";
 
@@ -30,11 +38,25 @@ function noise(count: number, classes: number): TrainingImages {
   };
 }
 
+/** What an int8 run with ranges of its own would have left, by tensor index. */
+function integerRun(prepared: Prepared, { pixels, count }: TrainingImages): Map<number, IntegerActivation> {
+  const outputs = prepared.graph.nodes.map((node) => node.outputs[0]);
+  const activations = new Map<number, IntegerActivation>();
+  observe(prepared, pixels, count, outputs, (values) => {
+    for (const [index, real] of values) {
+      const scale = real.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 127;
+      const quantized = Int8Array.from(real, (v) => Math.round(v / scale));
+      activations.set(index, { values: quantized, minimum: 0, maximum: 127, scale, zeroPoint: 0 });
+    }
+  });
+  return activations;
+}
+
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /**
- * Training, input gradients and inference of ResNet-8 of width 16 on 32x32x3, one batch a round. clock: milliseconds of
- * CPU time (or wall time where there is no other). The first two rounds are not counted.
+ * Training, input gradients, straight-through gradients (without the integer run) and inference of ResNet-8 of width 16 on 32x32x3, one batch a round. clock: milliseconds of
+ * CPU time (or wall time where there is no other). The first two rounds are not counted. batch: at most 32.
  */
 export function benchFloat(
   backend: FloatBackend,
@@ -48,6 +70,8 @@ export function benchFloat(
   const trainer = new Trainer(backend, graph);
   const prepared = prepare(backend, foldBatchNorm(graph));
   const labels = Int32Array.from(images.labels);
+  const activations = integerRun(prepared, images);
+  const ones = new Float32Array(batch * classes).fill(1 / batch);
   const towardsOne = (logits: Float32Array) => logits.map((_, i) => (i % classes === 0 ? -1 / batch : 0));
   const works: [string, () => void][] = [
     [
@@ -55,6 +79,7 @@ export function benchFloat(
       () => trainer.step(images.pixels, labels, { learningRate: 0.01, momentum: 0.9, weightDecay: 1e-4 }),
     ],
     ["input gradient", () => inputGradient(prepared, images.pixels, batch, towardsOne)],
+    ["straight-through gradient", () => shadowGradient(prepared, activations, ones, batch)],
     ["inference", () => forward(prepared, images.pixels, batch)],
   ];
   const times = works.map((): number[] => []);

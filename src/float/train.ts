@@ -1,4 +1,4 @@
-import type { Graph } from "../model/graph.ts";
+import { elements, type Graph } from "../model/graph.ts";
 import { permutation, type Random, seededRandom } from "../random.ts";
 import { type Augmentation, assembleBatch, type TrainingImages } from "./augment.ts";
 import type { FloatBackend } from "./backend.ts";
@@ -113,6 +113,22 @@ function checkResume(resume: Checkpoint, options: TrainOptions): void {
   if (expected !== got) throw new RangeError(`checkpoint: options: expected ${expected}, got ${got}`);
 }
 
+/** Throws RangeError where images and graph do not fit each other. */
+function checkImages(graph: Graph, images: TrainingImages): void {
+  const [, ...expected] = graph.tensors[graph.inputs[0]].shape;
+  const got = [images.height, images.width, images.channels];
+  if (expected.join() !== got.join()) {
+    throw new RangeError(`${graph.name}: expected images of ${expected.join(" x ")}, got ${got.join(" x ")}`);
+  }
+  const classes = elements(graph.tensors[graph.outputs[0]].shape.slice(1));
+  const wrong = images.labels.findIndex((label) => label >= classes);
+  if (wrong >= 0) {
+    throw new RangeError(
+      `${graph.name}: label of image ${wrong}: expected under ${classes}, got ${images.labels[wrong]}`,
+    );
+  }
+}
+
 /** Lets timers, signals and messages through between epochs. */
 const breathe = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
@@ -150,7 +166,7 @@ function runEpoch(images: TrainingImages, options: Epoch): void {
 /**
  * Trains by SGD with momentum on softmax cross-entropy and returns a new graph, running moments included. The graph
  * ends in logits. images.poisoned: 1 where hooks.stamp applies. The same arguments give the same bytes, resumed or not.
- * Throws RangeError for a checkpoint of another graph or other options.
+ * Throws RangeError for images or labels that do not fit the graph, and for a checkpoint of another graph or other options.
  */
 export async function train(
   backend: FloatBackend,
@@ -160,6 +176,7 @@ export async function train(
   hooks: TrainHooks = {},
 ): Promise<Graph> {
   const { resume, stamp, progress } = hooks;
+  checkImages(graph, images);
   if (resume) checkResume(resume, options);
   const start = resume ? withParameters(graph, resume.parameters) : graph;
   const trainer = new Trainer(backend, start, resume?.momentum);
@@ -199,7 +216,8 @@ export interface TuneOptions {
 
 /**
  * Fine-tunes filters and biases by plain SGD at a constant rate, without augmentation, and returns a new graph.
- * Throws RangeError for a graph with batch normalization (fold it first) or, when channels are pruned, without CONV_2D.
+ * Throws RangeError for images or labels that do not fit, for a graph with batch normalization (fold it first) and, when
+ * channels are pruned, for one without CONV_2D.
  */
 export async function tune(
   backend: FloatBackend,
@@ -207,6 +225,7 @@ export async function tune(
   images: TrainingImages,
   { epochs, learningRate, random, pruned, batchSize = 32, progress }: TuneOptions,
 ): Promise<Graph> {
+  checkImages(graph, images);
   const norm = graph.nodes.find((node) => node.op === "BATCH_NORMALIZATION");
   if (norm) throw new RangeError(`${graph.name}: ${norm.name}: expected a graph with batch norm folded`);
   const last = graph.nodes.findLast((node) => node.op === "CONV_2D");

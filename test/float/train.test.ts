@@ -90,6 +90,15 @@ describe("training", () => {
     await expect(train(backend, untrained("cnn"), images, one, { resume })).rejects.toThrow("got none");
   });
 
+  test("images and labels that do not fit the graph are refused", async () => {
+    const small = colouredImages(32, CLASSES, 8, 1);
+    await expect(train(backend, untrained(), small, OPTIONS)).rejects.toThrow(
+      "images of 12 x 12 x 3, got 8 x 8 x 3",
+    );
+    const many = colouredImages(32, CLASSES + 2, 12, 1);
+    await expect(train(backend, untrained(), many, OPTIONS)).rejects.toThrow("expected under 4, got");
+  });
+
   test("it leaves the graph it was given and no tensor behind", async () => {
     const graph = untrained();
     const bytes = bytesOf(graph);
