@@ -1,0 +1,199 @@
+import { elements, type Quantization } from "../../model/graph.ts";
+import type { Activation, Value } from "./builder.ts";
+import { type Constant, constantOf, reshapeConstant } from "./constants.ts";
+import { quantizationOf } from "./quantization.ts";
+import { refuse } from "./refusal.ts";
+import type { Rows, Site } from "./site.ts";
+import { type Image, imageOf, padsOf, pairOf, windowOf } from "./windows.ts";
+
+/** The weights, operand i, with a height where the operator works on rows. */
+function filterOf(site: Site, i: number, spatial: 1 | 2): Constant {
+  const filter = site.constant(i, "the filter");
+  if (filter.dims.length !== spatial + 2)
+    site.malformed(`a filter of ${spatial + 2} dimensions`, `[${filter.dims}]`);
+  const [out, depth, ...window] = filter.dims;
+  return spatial === 2 ? filter : expanded(site, filter, [out, depth, 1, ...window]);
+}
+
+const expandedFilters = new WeakMap<Constant, Constant>();
+function expanded(_: Site, filter: Constant, dims: number[]): Constant {
+  const made = expandedFilters.get(filter) ?? reshapeConstant(filter, dims);
+  expandedFilters.set(filter, made);
+  return made;
+}
+
+function biasOf(site: Site, i: number, channels: number): number[] {
+  if (!site.has(i)) return [];
+  const bias = site.constant(i, "the bias");
+  if (bias.data.length !== channels) site.malformed(`a bias of ${channels}`, `[${bias.dims}]`);
+  return [site.builder.constant(bias)];
+}
+
+/** How a filter constant becomes a tensor: dequantized, or as codes with scales for an op that takes them. */
+type Filter = (filter: Constant) => number;
+
+function convolve(
+  site: Site,
+  image: Image,
+  filter: Constant,
+  tensor: Filter,
+  bias: number[],
+  made = {},
+): Activation {
+  const { builder } = site;
+  const [out, depth, ...size] = filter.dims;
+  const groups = site.int("group", 1);
+  if (!(groups >= 1) || depth * groups !== image.channels || out % groups !== 0)
+    site.malformed(`a filter for ${image.channels} channels in ${groups} groups`, `[${filter.dims}]`);
+  const window = windowOf(site, image, [size[0], size[1]]);
+  const isDepthwise = groups > 1 && depth === 1;
+  const weights = tensor(builder.permuted(filter, isDepthwise ? [1, 2, 3, 0] : [0, 2, 3, 1]));
+  const inputs = [image.tensor, weights, ...bias];
+  const attributes = { ...window, activation: "NONE" as const };
+  return image.value(
+    isDepthwise
+      ? builder.emit("DEPTHWISE_CONV_2D", inputs, { ...attributes, depthMultiplier: out / groups }, made)
+      : builder.emit("CONV_2D", inputs, attributes, made),
+  );
+}
+
+function transposeConvolution(site: Site): Value[] {
+  const { builder } = site;
+  const image = imageOf(site, 0);
+  const filter = filterOf(site, 1, image.spatial);
+  const [depth, out, height, width] = filter.dims;
+  if (site.int("group", 1) !== 1) refuse("a grouped ConvTranspose");
+  if (depth !== image.channels) site.malformed(`a filter for ${image.channels} channels`, `[${filter.dims}]`);
+  const [dilationHeight, dilationWidth] = pairOf(site, "dilations", image.spatial, 1);
+  if (dilationHeight !== 1 || dilationWidth !== 1) refuse("a dilated ConvTranspose");
+  if (!["NOTSET", ""].includes(site.string("auto_pad", "NOTSET")) || site.ints("output_shape")?.length)
+    refuse("auto_pad or output_shape instead of pads");
+  const strides = pairOf(site, "strides", image.spatial, 1);
+  if (image.spatial === 1) strides[0] = 1;
+  const [top, bottom, left, right] = padsOf(site, image.spatial);
+  const extra = site.ints("output_padding") ?? [];
+  const more = (a: 0 | 1) =>
+    extra.length === 0 ? 0 : image.spatial === 2 ? extra[a] : a === 1 ? extra[0] : 0;
+  const outputHeight = strides[0] * (image.height - 1) + more(0) + height - top - bottom;
+  const outputWidth = strides[1] * (image.width - 1) + more(1) + width - left - right;
+  const weights = builder.constant(builder.permuted(filter, [1, 2, 3, 0]));
+  const made = builder.emit("TRANSPOSE_CONV", [image.tensor, weights, ...biasOf(site, 2, out)], {
+    strideHeight: strides[0],
+    strideWidth: strides[1],
+    padding: top + bottom + left + right === 0 ? "VALID" : [top, bottom, left, right],
+    activation: "NONE",
+    outputShape: [builder.shape(image.tensor)[0], outputHeight, outputWidth, out],
+  });
+  return [image.value(made)];
+}
+
+/** x [..., K] times weights [K, N]: FULLY_CONNECTED, or a 1x1 convolution where x has more than two dimensions. */
+function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[], made = {}): Activation {
+  const { builder } = site;
+  const x = site.plain(0);
+  const shape = builder.shape(x);
+  const [depth, out] = weights.dims;
+  if (shape.length < 2) refuse("a left operand of one dimension, which is the batch");
+  if (shape.at(-1) !== depth) site.malformed(`weights for ${shape.at(-1)} values`, `[${weights.dims}]`);
+  const filter = builder.permuted(weights, [1, 0]);
+  const fused = { activation: "NONE" as const };
+  if (shape.length === 2)
+    return site.asIs(builder.emit("FULLY_CONNECTED", [x, tensor(filter), ...bias], fused, made));
+  const rows = elements(shape.slice(1, -1));
+  const image = builder.reshape(x, [shape[0], 1, rows, depth]);
+  const window = {
+    strideHeight: 1,
+    strideWidth: 1,
+    dilationHeight: 1,
+    dilationWidth: 1,
+    padding: "VALID" as const,
+  };
+  const result = builder.emit(
+    "CONV_2D",
+    [image, tensor(reshapeConstant(filter, [out, 1, 1, depth])), ...bias],
+    { ...window, ...fused },
+    made,
+  );
+  return site.asIs(builder.reshape(result, [...shape.slice(0, -1), out]));
+}
+
+/** The right operand of a MatMul, [K, N]. */
+function matrixOf(site: Site, i: number): Constant {
+  const left = site.value(0);
+  if (left.kind === "constant") refuse("a constant left operand: the batch would not come first");
+  const matrix = site.constant(i, "the right operand");
+  const dims = matrix.dims.slice(-2);
+  if (matrix.dims.length < 2) refuse("a right operand of one dimension");
+  if (elements(dims) !== matrix.data.length) refuse(`another matrix for each image: [${matrix.dims}]`);
+  return matrix.dims.length === 2 ? matrix : reshapeConstant(matrix, dims);
+}
+
+/** C of a Gemm: a vector of N, or one value for all. */
+function gemmBias(site: Site, i: number, out: number, factor: number): number[] {
+  if (!site.has(i)) return [];
+  const bias = site.constant(i, "the bias");
+  if (factor === 1 && bias.data.length === out) return [site.builder.constant(reshapeConstant(bias, [out]))];
+  if (bias.data.length !== 1 && bias.data.length !== out) refuse(`a bias of [${bias.dims}]`);
+  if (bias.type !== "float32" || factor === 0) refuse("a beta or a single bias on quantized values");
+  site.builder.budget.spend(out * 4);
+  const values = Array.from(
+    { length: out },
+    (_, o) => factor * Number(bias.data[bias.data.length === 1 ? 0 : o]),
+  );
+  return [site.builder.constant(constantOf(bias.name, [out], "float32", values))];
+}
+
+/** alpha goes into the weights: into their scale where they have one. */
+function scaledWeights(site: Site, weights: Constant, alpha: number): Constant {
+  if (alpha === 1) return weights;
+  const { quantization } = weights;
+  if (!(alpha > 0)) refuse(`alpha ${alpha}`);
+  if (quantization)
+    return { ...weights, quantization: { ...quantization, scale: quantization.scale.map((s) => s * alpha) } };
+  site.builder.budget.spend(weights.data.length * 4);
+  return { ...weights, data: (weights.data as Float32Array).map((w) => w * alpha) };
+}
+
+function gemm(site: Site): Value[] {
+  if (site.int("transA", 0) !== 0) refuse("a transposed left operand");
+  const matrix = matrixOf(site, 1);
+  if (matrix.dims.length !== 2) site.malformed("a matrix", `[${matrix.dims}]`);
+  const weights = site.int("transB", 0) === 0 ? matrix : site.builder.permuted(matrix, [1, 0]);
+  const bias = gemmBias(site, 2, weights.dims[1], site.float("beta", 1));
+  const scaled = scaledWeights(site, weights, site.float("alpha", 1));
+  return [multiply(site, scaled, (filter) => site.builder.constant(filter), bias)];
+}
+
+/** Weights with the scale of a dynamic multiplication: codes, which the op takes as they are. */
+function dynamicWeights(site: Site, filter: Constant, axis: number): Constant {
+  const scale = site.constant(2, "the scale of the weights");
+  const flat = { ...scale, dims: scale.data.length === 1 ? [] : [scale.data.length] };
+  const zeroPoint = site.has(3) ? site.constant(3, "the zero point of the weights") : undefined;
+  const quantization: Quantization = quantizationOf(flat, zeroPoint, filter.dims, axis);
+  return { ...filter, quantization };
+}
+
+const FLOAT = { dtype: "float32" as const };
+
+/** Operators with weights. Weights and biases must be constants. */
+export const CONVOLUTION: Rows = {
+  Conv: (site) => {
+    const image = imageOf(site, 0);
+    const filter = filterOf(site, 1, image.spatial);
+    const bias = biasOf(site, 2, filter.dims[0]);
+    return [convolve(site, image, filter, (made) => site.builder.constant(made), bias)];
+  },
+  ConvTranspose: transposeConvolution,
+  Gemm: gemm,
+  MatMul: (site) => [multiply(site, matrixOf(site, 1), (filter) => site.builder.constant(filter), [])],
+  /** Inputs: float x, weights, their scale, their zero point. Stands for x quantized anew in each call. */
+  "blindspot:DynamicMatMul": (site) => {
+    const weights = dynamicWeights(site, matrixOf(site, 1), 1);
+    return [multiply(site, weights, (filter) => site.builder.codes(filter), [], FLOAT)];
+  },
+  "blindspot:DynamicConv": (site) => {
+    const image = imageOf(site, 0);
+    const filter = dynamicWeights(site, filterOf(site, 1, image.spatial), 0);
+    return [convolve(site, image, filter, (made) => site.builder.codes(made), [], FLOAT)];
+  },
+};
