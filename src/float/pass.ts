@@ -125,9 +125,7 @@ export class ForwardPass implements Source {
       const saved: tf.Tensor[] = [];
       const call = makeCall(this.options, node, (index) => this.value(index), saved);
       const row = OPERATORS[node.op] as Operator;
-      const output = row.forward(call);
-      // A row that does nothing may hand its operand through; every index owns its tensor.
-      this.#values.set(node.outputs[0], output);
+      this.#values.set(node.outputs[0], row.forward(call));
       this.#saved.set(node, saved);
       if (!keep) continue;
       for (const index of node.inputs) {

@@ -134,6 +134,60 @@ describe.each(CASES)("$name", (c) => {
   });
 });
 
+/** mean(weights * y) + mean(others * x), the second part after the node itself, so that it leaves its gradient first. */
+function readTwice(graph: Graph, weights: Float32Array, others: Float32Array): Graph {
+  const tensors = [...graph.tensors];
+  const nodes = [...graph.nodes];
+  const tensor = (name: string, shape: number[], data?: Float32Array) =>
+    tensors.push({ name, shape, dtype: "float32", data }) - 1;
+  const weightedMean = (name: string, index: number, values: Float32Array) => {
+    const { shape } = tensors[index];
+    const product = tensor(`${name} product`, shape);
+    const factor = tensor(`${name} factor`, [1, ...shape.slice(1)], values);
+    const attributes = { activation: "NONE" as const };
+    nodes.push({ op: "MUL", name, inputs: [index, factor], outputs: [product], attributes });
+    const mean = tensor(`${name} mean`, [1]);
+    const axes = shape.slice(1).map((_, axis) => axis + 1);
+    nodes.push({
+      op: "MEAN",
+      name,
+      inputs: [product],
+      outputs: [mean],
+      attributes: { axes, keepDims: false },
+    });
+    return mean;
+  };
+  const parts = [weightedMean("y", 1, weights), weightedMean("x", 0, others)];
+  const sum = tensor("sum", [1]);
+  nodes.push({ op: "ADD", name: "sum", inputs: parts, outputs: [sum], attributes: { activation: "NONE" } });
+  return { ...graph, tensors, nodes, outputs: [sum] };
+}
+
+describe.each(CASES)("$name, its input read by another node too", ({ graph, batches }) => {
+  test("adds both gradients", () => {
+    const random = seededRandom(15);
+    const [inputs, outputs] = graph.tensors.slice(0, 2).map(({ shape }) => elements(shape));
+    const x = normals(random, batches * inputs);
+    const weights = normals(random, outputs);
+    const others = normals(random, inputs);
+    const twice = readTwice(graph, weights, others);
+    const constants = constantsOf(twice, false);
+    const both = tf.tidy(() => {
+      const pass = new ForwardPass(options(twice, batches, false, constants));
+      pass.run(tf.tensor(x, [batches, ...graph.tensors[0].shape.slice(1)]));
+      const { input } = backwardPass(pass.options, pass, tf.ones([batches]));
+      return input!.clone();
+    });
+    const gradient = both.dataSync() as Float32Array;
+    for (const tensor of [both, ...constants.values()]) tensor.dispose();
+    const alone = Float32Array.from({ length: batches * outputs }, (_, i) => weights[i % outputs] / outputs);
+    const one = runOurs({ name: "", graph, batches }, x, alone, false).gradients.get(0)!;
+    gradient.forEach((g, i) => {
+      expect(Math.abs(g - one[i] - others[i % inputs] / inputs)).toBeLessThan(1e-6);
+    });
+  });
+});
+
 describe("gradients through tfjs's own tape", () => {
   beforeAll(() => expect(backend).toBeDefined());
 
