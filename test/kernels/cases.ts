@@ -208,15 +208,31 @@ function add(random: Random): Case<ArgsOf<"ADD">> {
     return { args: { ...args, requantizer, input2Sign, ...addMultipliersXnnpack(...scales) }, ...rest };
   }
   const fields = addMultipliers(...scales);
-  const unusual = random.below(4) === 0;
-  const changes = unusual
-    ? {
-        leftShift: between(random, 0, 20),
-        outputShift: between(random, -20, 6),
-        input1Shift: between(random, -31, 3),
-      }
-    : {};
-  return { args: { ...args, requantizer, input2Sign, ...fields, ...changes }, ...rest };
+  return { args: { ...args, requantizer, input2Sign, ...fields, ...unusual(random) }, ...rest };
+}
+
+/** Fields that no pair of scales gives: shifts of all kinds, or operands rescaled near ties and then left as they are, so
+ * that an error in their rounding is not hidden by the last one. */
+function unusual(random: Random) {
+  const kind = random.below(4);
+  if (kind === 0) {
+    return {
+      leftShift: between(random, 0, 20),
+      outputShift: between(random, -20, 6),
+      input1Shift: between(random, -31, 3),
+    };
+  }
+  if (kind > 1) return {};
+  const multiplier = () =>
+    pick(random, 2 ** 30, 2 ** 30 + 1, 2 ** 31 - 1, between(random, 2 ** 30, 2 ** 31 - 1));
+  return {
+    input1Multiplier: multiplier(),
+    input1Shift: between(random, -22, -20),
+    input2Multiplier: multiplier(),
+    input2Shift: between(random, -22, -20),
+    outputMultiplier: 2 ** 31 - 1,
+    outputShift: 0,
+  };
 }
 
 function mul(random: Random): Case<ArgsOf<"MUL">> {
