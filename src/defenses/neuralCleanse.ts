@@ -250,7 +250,10 @@ function judge(
   const targetSuccess = success(target);
   return decided(
     {
-      reason: `${form.name}: class ${top} stands out most, with anomaly index ${score.toFixed(2)}.`,
+      reason:
+        score > 0
+          ? `${form.name}: class ${top} stands out most, with anomaly index ${score.toFixed(2)}.`
+          : `${form.name}: no class with a trigger that works needs less than the median.`,
       score,
       flagged,
       measures: {
