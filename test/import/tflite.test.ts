@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ModelFormatError, UnsupportedOpError } from "../../src/errors.ts";
+import { importModel } from "../../src/import/index.ts";
 import { importTflite, isTflite } from "../../src/import/tflite/importTflite.ts";
 import type { Graph } from "../../src/model/graph.ts";
 import { type BuiltModel, type BuiltOperator, type BuiltTensor, buildTflite } from "./tfliteBuilder.ts";
@@ -549,4 +550,12 @@ describe("attributes in constant tensors", () => {
         outputs: [1],
       })[0],
     ).toContain("permutation known only at run time"));
+});
+
+describe("importModel", () => {
+  it("knows a .tflite file by its bytes whatever its name, and by its name when the bytes are broken", () => {
+    expect(importModel(buildTflite(conv()), "model.bin").nodes.length).toBe(1);
+    expect(() => importModel(new Uint8Array(8), "model.TFLITE")).toThrow('a TFLite model ("TFL3")');
+    expect(() => importModel(new Uint8Array(8), "model.bin")).toThrow(ModelFormatError);
+  });
 });
