@@ -29,7 +29,7 @@ function operand(site: Site, constant: Constant, order: readonly number[], shape
   const lead = laid.dims.findIndex((size) => size !== 1);
   const kept = lead < 0 ? [1] : laid.dims.slice(lead);
   if (lead === 0 && order.length > 1) refuse("a constant with another value for each image");
-  return builder.constant(reshaped(laid, kept));
+  return builder.constant(keepsRank ? laid : reshaped(laid, kept));
 }
 
 const shapes = new WeakMap<Constant, Map<string, Constant>>();
@@ -42,8 +42,8 @@ function reshaped(constant: Constant, dims: number[]): Constant {
   return made;
 }
 
-/** Two operands as tensors of one layout; at most one is a constant or is broadcast. */
-function pairOf(site: Site): { inputs: [number, number]; order: number[] } {
+/** Two operands as tensors of one layout; at most one is a constant, second where that is the same, or is broadcast. */
+function pairOf(site: Site, isCommutative: boolean): { inputs: [number, number]; order: number[] } {
   const { builder } = site;
   const [a, b] = [site.value(0), site.value(1)];
   if (a.kind === "activation" && b.kind === "activation") {
@@ -56,8 +56,9 @@ function pairOf(site: Site): { inputs: [number, number]; order: number[] } {
   const [activation, constant] = a.kind === "activation" ? [a, b] : [b, a];
   if (activation.kind !== "activation" || constant.kind !== "constant") return refuse("two constants");
   const { tensor, order } = activation;
-  const other = operand(site, constant, order, builder.shape(tensor));
-  return { inputs: a.kind === "activation" ? [tensor, other] : [other, tensor], order };
+  if (a.kind === "activation" || isCommutative)
+    return { inputs: [tensor, operand(site, constant, order, builder.shape(tensor))], order };
+  return { inputs: [operand(site, constant, order, builder.shape(tensor), true), tensor], order };
 }
 
 const isPlain = ({ order }: Activation) => order.every((axis, i) => axis === i);
@@ -71,7 +72,7 @@ function checkBroadcast(a: readonly number[], b: readonly number[]): void {
 const binary =
   (op: "ADD" | "SUB" | "MUL"): Row =>
   (site) => {
-    const { inputs, order } = pairOf(site);
+    const { inputs, order } = pairOf(site, op !== "SUB");
     return [{ kind: "activation", tensor: site.builder.emit(op, inputs, { activation: "NONE" }), order }];
   };
 

@@ -16,7 +16,16 @@ class Expansion {
   add(op: string, inputs: string[], attributes: Attributes = none, output?: string): string {
     const { index, name, outputs, op: origin } = this.#node;
     const made = output ?? `${outputs[0]}#${this.nodes.length}`;
-    this.nodes.push({ index, name, op, origin, domain: "", inputs, outputs: [made], attributes });
+    this.nodes.push({
+      index,
+      name: name || outputs[0],
+      op,
+      origin,
+      domain: "",
+      inputs,
+      outputs: [made],
+      attributes,
+    });
     return made;
   }
   dequantized([value, scale, zeroPoint]: string[], attributes: Attributes = none): string {
