@@ -18,7 +18,13 @@ const none = () => ({});
 const same: Row = (site) => [site.value(0)];
 
 /** A constant as the second operand of an activation in layout `order`: [C] for one value a channel. */
-function operand(site: Site, constant: Constant, order: readonly number[], shape: readonly number[]): number {
+function operand(
+  site: Site,
+  constant: Constant,
+  order: readonly number[],
+  shape: readonly number[],
+  keepsRank = false,
+): number {
   const { builder } = site;
   if (constant.dims.length > order.length)
     refuse(`a constant of [${constant.dims}], more dimensions than the other`);
