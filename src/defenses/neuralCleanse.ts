@@ -57,11 +57,11 @@ const THRESHOLD = 2;
 
 const QUICK: NeuralCleanseOptions = {
   inversion: {
-    images: 32,
-    batch: 32,
-    steps: 60,
+    images: 16,
+    batch: 16,
+    steps: 40,
     learningRate: 0.1,
-    lambda: 1e-3,
+    lambda: 1e-2,
     lambdaFactor: 2,
     patience: 3,
     successThreshold: 0.99,

@@ -91,13 +91,14 @@ describe("neuralCleanse", () => {
 describe("invertTrigger", () => {
   test("keeps a mask that met the success threshold on all images", () => {
     const subject = planted(true);
-    const images = { ...MATERIAL.clean, count: 32, pixels: MATERIAL.clean.pixels.slice(0, 32 * 432) };
+    const count = inversion.batch;
+    const images = { ...MATERIAL.clean, count, pixels: MATERIAL.clean.pixels.slice(0, count * 432) };
     const found = invertTrigger(subject, images, TARGET, inversion, randomStart(subject, seededRandom(2)));
     expect(found.solved).toBe(true);
     const stamped = new Float32Array(images.pixels.length);
-    blend(found, images.pixels, 32, stamped);
-    const scores = subject.scores(stamped, 32);
-    const hits = Array.from({ length: 32 }, (_, i) => {
+    blend(found, images.pixels, count, stamped);
+    const scores = subject.scores(stamped, count);
+    const hits = Array.from({ length: count }, (_, i) => {
       const row = [...scores.subarray(i * 10, i * 10 + 10)];
       return row.indexOf(Math.max(...row)) === TARGET;
     });

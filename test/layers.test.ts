@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const SRC = fileURLToPath(new URL("../src/", import.meta.url));
+
+/** Each folder may use those of earlier rows, and those beside it in its own row only where `BESIDE` says so. */
+const LAYERS = [
+  ["errors.ts", "random.ts", "elementary.ts"],
+  ["kernels"],
+  ["profile"],
+  ["model"],
+  ["quantize", "import", "float", "export"],
+  ["data", "attacks", "defenses"],
+  ["harness"],
+  ["report", "cli", "web", "worker"],
+];
+/** profile: kernels need none of it; attacks stamp data; defenses read both; float trains on images; the CLI draws reports. */
+const BESIDE = new Set([
+  "attacks>data",
+  "defenses>data",
+  "defenses>attacks",
+  "cli>report",
+  "web>report",
+  "export>quantize",
+]);
+/** Types of what the float side trains on and is asked by. */
+const TYPES_ONLY = new Set(["float>data", "float>attacks", "float>defenses", "report>defenses"]);
+
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+const layerOf = (path: string) => LAYERS.findIndex((row) => row.includes(path.split("/")[0]));
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(SRC, file), "utf8");
+  return [...text.matchAll(/^(import|export)( type)? [^;]*?from "(\.[^"]+)"/gm)].map(([, , type, path]) => ({
+    from: file,
+    to: normalize(join(dirname(file), path)),
+    typeOnly: type !== undefined,
+  }));
+}
+
+describe("the layers of src", () => {
+  it("name every folder", () => expect(files.filter((file) => layerOf(file) < 0)).toEqual([]));
+
+  it("are used from above only", () => {
+    const wrong = files.flatMap(importsOf).filter(({ from, to, typeOnly }) => {
+      if (to.startsWith("..")) return !from.startsWith("cli/");
+      const [user, used] = [from.split("/")[0], to.split("/")[0]];
+      if (user === used || layerOf(to) < layerOf(from)) return false;
+      return !BESIDE.has(`${user}>${used}`) && !(typeOnly && TYPES_ONLY.has(`${user}>${used}`));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("keep node: to the command line and to the loader that only it imports", () => {
+    const users = files.filter((file) => /from "node:/.test(readFileSync(join(SRC, file), "utf8")));
+    expect(users.filter((file) => !file.startsWith("cli/") && file !== "data/nodeFiles.ts")).toEqual([]);
+  });
+
+  it("never read a random number or the clock outside the command line and benchmarks", () => {
+    const users = files.filter((file) =>
+      /Math\.random|Date\.now|performance\.now\(\)/.test(readFileSync(join(SRC, file), "utf8")),
+    );
+    expect(users.filter((file) => !file.startsWith("cli/"))).toEqual([]);
+  });
+});
