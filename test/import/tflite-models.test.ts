@@ -112,6 +112,32 @@ describe.skipIf(folders.length === 0)("the models of ../shared/models", () => {
       expect(error.message).toContain(REFUSED[name.replaceAll(".", "_")]);
     });
 
+  for (const id of PROFILES)
+    it.skipIf(!folders.includes("tinyengine_mnist_lenet300"))(
+      `tinyengine_mnist_lenet300 before its LOG_SOFTMAX gives every byte of its runtimes on ${id}`,
+      async () => {
+        const { graph, vectors } = read("tinyengine_mnist_lenet300");
+        const nodes = graph.nodes.slice(0, -1);
+        const outputs = nodes.at(-1)!.outputs;
+        const dumps = vectors.intermediates.map((dump) => ({
+          ...dump,
+          tensors: dump.tensors.filter(({ index }) => nodes.some((node) => node.outputs[0] === index)),
+        }));
+        const runtime = id === PROFILES[0] ? "tflm_ref_double" : "litert_xnnpack";
+        const samples = dumps
+          .filter((dump) => dump.runtime === runtime)
+          .map(({ tensors }) => [tensors.find(({ index }) => index === outputs[0])!.base64!]);
+        const cut = { ...vectors, intermediates: dumps, outputs: { [runtime]: { runtime, samples } } };
+        const kernels = await bindKernels(await loadKernelModule());
+        const profile = (await shippedProfiles()).get(id)!;
+        const options = { vectors: cut, graph: { ...graph, nodes, outputs }, profile, kernels };
+        const [report] = await verifyModel(options);
+        expect(report.samples).toBe(samples.length);
+        expect(report.intermediateTensors).toBe(6 * samples.length);
+        expect([...report.outputs, ...report.intermediates]).toEqual([]);
+      },
+    );
+
   it.skipIf(!folders.includes("mlperf_kws_int8"))(
     "says which tensor differs first, where and by how much",
     async () => {
