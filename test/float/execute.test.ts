@@ -12,7 +12,7 @@ import {
   shadowGradient,
 } from "../../src/float/execute.ts";
 import { foldBatchNorm } from "../../src/float/fold.ts";
-import { elements, type Graph } from "../../src/model/graph.ts";
+import { elements, type Graph, type Node } from "../../src/model/graph.ts";
 import { seededRandom } from "../../src/random.ts";
 import { backend, colouredImages, normals, oneNode } from "./setup.ts";
 
@@ -212,7 +212,74 @@ describe("shadow gradient", () => {
   });
 });
 
+/** A graph of one node, and that node's output normalized. */
+function normalized(graph: Graph): Graph {
+  const random = seededRandom(31);
+  const { shape } = graph.tensors[1];
+  const depth = shape[shape.length - 1];
+  const tensors = [...graph.tensors];
+  const constants = ["gamma", "beta", "mean", "variance"].map((name) => {
+    const data = normals(random, depth).map((v) => (name === "variance" ? v * v + 0.2 : v));
+    return tensors.push({ name, shape: [depth], dtype: "float32", data }) - 1;
+  });
+  const output = tensors.push({ name: "normalized", shape, dtype: "float32" }) - 1;
+  const attributes = { activation: "RELU", epsilon: 1e-3 } as const;
+  const norm: Node = {
+    op: "BATCH_NORMALIZATION",
+    name: "norm",
+    inputs: [1, ...constants],
+    outputs: [output],
+    attributes,
+  };
+  return { ...graph, tensors, nodes: [...graph.nodes, norm], outputs: [output] };
+}
+
 describe("folding", () => {
+  const random = seededRandom(30);
+  const window = {
+    strideHeight: 1,
+    strideWidth: 1,
+    dilationHeight: 1,
+    dilationWidth: 1,
+    padding: "SAME" as const,
+  };
+  const none = { ...window, activation: "NONE" as const };
+  const one = [1, 4, 5, 3];
+
+  test.each([
+    ["a convolution with bias", oneNode("CONV_2D", none, one, [[8, 3, 3, 3], [8]], [1, 4, 5, 8], random)],
+    [
+      "a depthwise convolution with bias",
+      oneNode(
+        "DEPTHWISE_CONV_2D",
+        { ...none, depthMultiplier: 2 },
+        one,
+        [[1, 3, 3, 6], [6]],
+        [1, 4, 5, 6],
+        random,
+      ),
+    ],
+    [
+      "a dense layer with bias",
+      oneNode("FULLY_CONNECTED", { activation: "NONE" }, one, [[7, 60], [7]], [1, 7], random),
+    ],
+  ])("into %s gives the same function", (_, graph) => {
+    const before = normalized(graph);
+    const after = foldBatchNorm(before);
+    expect(after.nodes.map(({ op }) => op)).toEqual([graph.nodes[0].op]);
+    const pixels = Uint8Array.from({ length: 120 }, () => random.below(256));
+    const [expected, got] = [before, after].map((each) => {
+      const prepared = prepare(backend, each);
+      const output = forward(prepared, pixels, 2);
+      prepared.dispose();
+      return output;
+    });
+    expect(expected.some((v) => v > 0)).toBe(true);
+    got.forEach((v, i) => {
+      expect(Math.abs(v - expected[i])).toBeLessThan(1e-4 * (1 + Math.abs(expected[i])));
+    });
+  });
+
   test("a normalization with nothing to fold into is refused", () => {
     const shape = [1, 2, 2, 3];
     const attributes = { activation: "NONE", epsilon: 1e-3 } as const;

@@ -63,6 +63,18 @@ describe("training", () => {
     );
   });
 
+  test("every epoch shows every image once, in an order of its own", async () => {
+    const shown: string[] = [];
+    const all = { ...images, poisoned: new Uint8Array(images.count).fill(1) };
+    const options = { ...OPTIONS, epochs: 2, augmentation: { crop: 0, flip: false } };
+    const stamp = (pixels: Uint8Array) => void shown.push(pixels.join());
+    await train(backend, untrained("cnn"), all, options, { stamp });
+    const [first, second] = [shown.slice(0, images.count), shown.slice(images.count)];
+    expect(new Set(first).size).toBe(images.count);
+    expect(second.toSorted()).toEqual(first.toSorted());
+    expect(second).not.toEqual(first);
+  });
+
   test("resumed from any checkpoint it gives the bytes of the run that was not interrupted", async () => {
     const checkpoints: Checkpoint[] = [];
     const whole = bytesOf(
