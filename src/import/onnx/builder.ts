@@ -87,7 +87,7 @@ export class GraphBuilder {
   }
 
   /** A SPLIT, which has several outputs. */
-  emitSplit(input: number, axis: number, sizes: number[]): number[] {
+  emitSplit(input: number, axis: number, sizes: number[], names: readonly string[]): number[] {
     const node: Node = {
       op: "SPLIT",
       name: this.label,
@@ -96,7 +96,11 @@ export class GraphBuilder {
       attributes: { axis, sizes },
     };
     const shapes = sizes.map((size) => this.shape(input).with(axis, size));
-    return this.#finish(node, shapes, {});
+    const made = this.#finish(node, shapes, {});
+    made.forEach((id, i) => {
+      this.tensors[id] = { ...this.tensors[id], name: names[i] };
+    });
+    return made;
   }
 
   #finish(
@@ -137,25 +141,27 @@ export class GraphBuilder {
     if (known !== undefined) return known;
     const shape = this.shape(tensor);
     const moved = permutation.filter((axis) => axis === 0 || shape[axis] !== 1);
+    const label = `${this.tensors[tensor].name}/transposed`;
     const isReshape = moved.every((axis, i) => i === 0 || axis > moved[i - 1]);
     const made = isReshape
       ? this.reshape(
           tensor,
           permutation.map((axis) => shape[axis]),
+          label,
         )
-      : this.emit("TRANSPOSE", [tensor], { permutation });
+      : this.emit("TRANSPOSE", [tensor], { permutation }, { name: label });
     this.#moved.set(name, made);
     return made;
   }
 
   /** The tensor with another shape; RESHAPEs of RESHAPEs are one. */
-  reshape(tensor: number, shape: number[]): number {
+  reshape(tensor: number, shape: number[], name = this.label): number {
     const own = this.shape(tensor);
     if (key(own) === key(shape)) return tensor;
     if (own[0] !== shape[0]) refuse(`reshapes the batch, dimension 0: [${own}] to [${shape}]`);
     const before = this.#producers.get(tensor);
-    if (before?.op === "RESHAPE") return this.reshape(before.inputs[0], shape);
-    return this.emit("RESHAPE", [tensor], { shape });
+    if (before?.op === "RESHAPE") return this.reshape(before.inputs[0], shape, name);
+    return this.emit("RESHAPE", [tensor], { shape }, { name });
   }
 
   /** The constant with its axes in another order; the same constant and order give the same object. */

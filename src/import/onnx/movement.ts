@@ -97,7 +97,9 @@ function split(site: Site): Value[] {
     Array.from({ length: parts }, (_, i) => Math.min(each, size - i * each));
   if (sizes.length !== parts || sizes.some((n) => !(n > 0)) || sizes.reduce((a, b) => a + b, 0) !== size)
     site.malformed(`${parts} sizes that add up to ${size}`, `[${sizes}]`);
-  return builder.emitSplit(tensor, at, sizes).map((id) => ({ kind: "activation", tensor: id, order }));
+  return builder
+    .emitSplit(tensor, at, sizes, site.node.outputs)
+    .map((id) => ({ kind: "activation", tensor: id, order }));
 }
 
 /** begin, end and stride of each axis of a Slice, clamped; strides are positive. */

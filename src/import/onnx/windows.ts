@@ -37,7 +37,7 @@ export function imageOf(site: Site, i: number): Image {
   const row = builder.inOrder(site.activation(i), NWC);
   const [batches, width, channels] = builder.shape(row);
   return {
-    tensor: builder.reshape(row, [batches, 1, width, channels]),
+    tensor: builder.reshape(row, [batches, 1, width, channels], `${builder.tensors[row].name}/image`),
     height: 1,
     width,
     channels,
