@@ -112,8 +112,9 @@ function readField(
     typeof type === "string" ? READ[type](reader) : readFields(reader, type, endOf(reader), budget);
   if (!many) result[name] = value;
   else {
-    const left = typeof type === "string" && type !== "string" ? --budget.numbers : --budget.messages;
-    if (left < 0) throw new RangeError(`too many values in field ${name}`);
+    if (type === "string" || type === "bytes") budget.messages--;
+    else if (typeof type === "string") budget.numbers--;
+    if (budget.messages < 0 || budget.numbers < 0) throw new RangeError(`too many values in field ${name}`);
     (result[name] as unknown[]).push(value);
   }
 }
