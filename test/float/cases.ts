@@ -77,6 +77,7 @@ const CONVOLUTIONS: Convolution[] = [
   { name: "dilation 2, stride 2", input: [9, 8, 3], filter: [3, 3], depth: 5, dilation: 2, stride: 2 },
   { name: "clamped to [-1, 1]", input: [4, 4, 4], filter: [3, 3], depth: 8, activation: "RELU_N1_TO_1" },
   { name: "8x8 tiles of whole vectors", input: [8, 8, 16], filter: [3, 3], depth: 16, bias: false },
+  { name: "tiles with three rows over", input: [7, 5, 8], filter: [3, 3], depth: 8 },
   { name: "tiles with a rest, ReLU", input: [6, 10, 8], filter: [3, 3], depth: 16, activation: "RELU" },
   {
     name: "tiles with one row and three columns over, VALID",
