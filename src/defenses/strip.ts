@@ -108,6 +108,13 @@ function measuresOf(result: ModeResult, prefix: string): Record<string, number |
   return measures;
 }
 
+/** "saturating uint8 add 0.79, uint8 half blend 0.95". */
+function aurocs(results: ModeResult[]): string {
+  return results
+    .map((result) => `${result.mode.title} ${(measuresOf(result, "").auroc ?? 0).toFixed(2)}`)
+    .join(", ");
+}
+
 function histogram(result: ModeResult, boundary: number, labels: string): Figure {
   const bins = 24;
   const top = Math.max(...result.clean, ...result.triggered, boundary, 1e-3);
@@ -176,7 +183,7 @@ export const strip: Defense<StripOptions> = {
     const percent = (value: number) => `${(100 * value).toFixed(0)} %`;
     return decided(
       {
-        reason: `${percent(share.value)} of triggered and ${percent(rejected)} of clean inputs have a low entropy (${main.mode.title}${softmaxOnly ? ", softmax-only" : ""}).`,
+        reason: `${percent(share.value)} of triggered and ${percent(rejected)} of clean inputs have a low entropy (${main.mode.title}${softmaxOnly ? ", softmax-only" : ""}). AUROC by way of superposition: ${aurocs(results)}.`,
         score: share.low > Math.max(RATES[0], rejected) ? share.value : 0,
         flagged: [],
         measures: {

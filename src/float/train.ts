@@ -207,7 +207,7 @@ export interface TuneOptions {
   epochs: number;
   learningRate: number;
   random: Random;
-  /** Output channels of the last CONV_2D that stay zero. */
+  /** Channels of the last feature map that the last FULLY_CONNECTED goes on ignoring. */
   pruned: readonly number[];
   /** Default 32. */
   batchSize?: number;
@@ -228,8 +228,9 @@ export async function tune(
   checkImages(graph, images);
   const norm = graph.nodes.find((node) => node.op === "BATCH_NORMALIZATION");
   if (norm) throw new RangeError(`${graph.name}: ${norm.name}: expected a graph with batch norm folded`);
-  const last = graph.nodes.findLast((node) => node.op === "CONV_2D");
-  if (!last && pruned.length > 0) throw new RangeError(`${graph.name}: expected a CONV_2D node to prune`);
+  const last = graph.nodes.findLast((node) => node.op === "FULLY_CONNECTED");
+  if (!last && pruned.length > 0)
+    throw new RangeError(`${graph.name}: expected a FULLY_CONNECTED node to prune`);
   const trainer = new Trainer(backend, graph);
   const keepPruned = () => last && trainer.prune(last, pruned);
   try {

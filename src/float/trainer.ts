@@ -108,16 +108,12 @@ export class Trainer {
     }
   }
 
-  /** Writes zeros to the filters and biases of these output channels of a CONV_2D. */
-  prune(node: Extract<Node, { op: "CONV_2D" }>, channels: readonly number[]): void {
-    const [, filter, bias] = node.inputs;
-    for (const index of [filter, bias]) {
-      const tensor = this.#constants.get(index);
-      if (!tensor) continue;
-      const depth = tensor.shape[tensor.shape.length - 1];
-      const values = this.backend.floats(this.backend.pointer(tensor), tensor.size);
-      for (const channel of channels) for (let i = channel; i < values.length; i += depth) values[i] = 0;
-    }
+  /** Writes zeros to what a FULLY_CONNECTED reads these input channels with. */
+  prune(node: Extract<Node, { op: "FULLY_CONNECTED" }>, channels: readonly number[]): void {
+    const filter = this.#constants.get(node.inputs[1])!;
+    const depth = filter.shape[1]!;
+    const values = this.backend.floats(this.backend.pointer(filter), filter.size);
+    for (const channel of channels) for (let i = channel; i < values.length; i += depth) values[i] = 0;
   }
 
   /** The graph with the constants as they are now. */

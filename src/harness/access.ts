@@ -43,6 +43,27 @@ function oneHotRows(scores: Float32Array, classes: number): Float32Array {
   return out;
 }
 
+/** The pixels as a device's uint8 input holds them: rounded half up, clamped to 0..255. */
+export function devicePixels(pixels: Pixels, count: number, size: number): Uint8Array {
+  if (pixels instanceof Uint8Array) return pixels;
+  const bytes = new Uint8Array(count * size);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.min(255, Math.max(0, Math.floor(pixels[i] + 0.5)));
+  return bytes;
+}
+
+/** A float subject behind a device's input: all that it is shown are bytes, as the integer model would be. */
+export function behindDeviceInput(subject: OpenSubject): OpenSubject {
+  const size = subject.height * subject.width * subject.channels;
+  const bytes = (pixels: Pixels, count: number) => devicePixels(pixels, count, size);
+  return {
+    ...subject,
+    integer: true,
+    scores: (pixels, count) => subject.scores(bytes(pixels, count), count),
+    probabilities: (pixels, count) => subject.probabilities(bytes(pixels, count), count),
+    features: subject.features && ((pixels, count) => subject.features!(bytes(pixels, count), count)),
+  };
+}
+
 const rank = (level: AccessLevel) => Number(level[1]);
 
 const HIDES = {

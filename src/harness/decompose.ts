@@ -180,7 +180,7 @@ function causeOf(
       cause: "interaction",
       sentence: `Neither access (S(FR) = ${S("FR")}) nor precision (S(QF) = ${S("QF")}) costs much alone, together S falls from ${S("FF")} to ${S("QR")}.`,
     };
-  return mechanical >= statistical
+  return mechanical > statistical - LOSS
     ? {
         cause: "mechanical",
         sentence: `S falls from ${S("FF")} to ${S("QR")}; FP32 with this device's access already falls to ${S("FR")}, the integer model with full access stays at ${S("QF")}.`,

@@ -9,7 +9,7 @@ import { activationRange } from "../model/lower.ts";
 import type { Profile } from "../profile/schema.ts";
 import { dequantizedShadow, quantizeStatic, type StaticScheme } from "../quantize/ptq.ts";
 import { unpackInt4 } from "../quantize/uniform.ts";
-import type { OpenSubject } from "./access.ts";
+import { devicePixels, type OpenSubject } from "./access.ts";
 import { meanOfChannels, rememberByPixels } from "./floatSubject.ts";
 
 /** Images in one straight-through pass. */
@@ -23,11 +23,11 @@ export interface IntegerModel {
   name: string;
 }
 
-/** Pixels as an int8 input of scale 1/255 and zero point -128 holds them: rounded half up, clamped to 0..255, less 128. */
+/** Pixels as an int8 input of scale 1/255 and zero point -128 holds them: the device's byte less 128. */
 export function pixelCodes(pixels: Pixels, count: number, size: number): Int8Array {
+  const bytes = devicePixels(pixels, count, size);
   const codes = new Int8Array(count * size);
-  for (let i = 0; i < codes.length; i++)
-    codes[i] = Math.min(255, Math.max(0, Math.floor(pixels[i] + 0.5))) - 128;
+  for (let i = 0; i < codes.length; i++) codes[i] = bytes[i] - 128;
   return codes;
 }
 

@@ -1,7 +1,7 @@
 import type { AccessLevel, Subject } from "../defenses/defense.ts";
 import type { Graph } from "../model/graph.ts";
 import type { Profile } from "../profile/schema.ts";
-import { type OpenSubject, restrict } from "./access.ts";
+import { behindDeviceInput, type OpenSubject, restrict } from "./access.ts";
 import { foldedModel, quantizedModel, SCHEMES } from "./deploy.ts";
 import type { ModelSpec, Precision } from "./experiment.ts";
 import { floatSubject } from "./floatSubject.ts";
@@ -34,10 +34,14 @@ export async function openSubject(lab: Lab, { model, precision, profile }: Targe
   return integerSubject(lab.kernels, lab.backend, target);
 }
 
-/** What a defender sees who has `level`. */
+/** What a defender sees who has `level`; on a device (profile not null) a float model too is fed bytes. */
 export function seenBy(lab: Lab, subject: OpenSubject, level: AccessLevel, profile: string | null): Subject {
-  const why = profile === null ? "" : profileOf(lab, profile).access.why;
-  return restrict(subject, level, why);
+  if (profile === null) return restrict(subject, level, "");
+  return restrict(
+    subject.integer ? subject : behindDeviceInput(subject),
+    level,
+    profileOf(lab, profile).access.why,
+  );
 }
 
 /** All that decides what a subject computes, without sources and confidences: equal for profiles of equal arithmetic. */

@@ -25,6 +25,7 @@ export const CAUSE_WORDS: Record<string, string> = {
   mechanical: "the device hides what the defense needs",
   statistical: "the signal is gone from the integer model",
   calibration: "the signal is there, but the FP32 threshold no longer fits",
+  interaction: "access and precision cost it only together",
   "no signal at FP32": "the defense saw nothing at FP32 either, so there was nothing to lose",
 };
 
