@@ -1,5 +1,6 @@
 import { ModelFormatError } from "../errors.ts";
 import type { Graph } from "../model/graph.ts";
+import { type ExternalData, importOnnx } from "./onnx/index.ts";
 import { importTflite, isTflite } from "./tflite/importTflite.ts";
 
 /** A file format that becomes a Graph. */
@@ -9,16 +10,18 @@ export interface Importer {
   extension: string;
   /** Whether the bytes say by themselves that they are one; where formats have no magic, always false. */
   matches(bytes: Uint8Array): boolean;
-  /** where: the file's name, for messages and the Graph's name. @throws ModelFormatError, UnsupportedOpError. */
-  read(bytes: Uint8Array, where: string): Graph;
+  /** where: the file's name, for messages and the Graph's name. externalData: the bytes of files beside the model.
+   * @throws ModelFormatError, UnsupportedOpError. */
+  read(bytes: Uint8Array, where: string, externalData?: ExternalData): Graph;
 }
 
 export const IMPORTERS: readonly Importer[] = [
   { name: "TensorFlow Lite", extension: ".tflite", matches: isTflite, read: importTflite },
+  { name: "ONNX", extension: ".onnx", matches: () => false, read: importOnnx },
 ];
 
 /** Reads a model of any format: by what the bytes say, else by the extension of `where`. */
-export function importModel(bytes: Uint8Array, where: string): Graph {
+export function importModel(bytes: Uint8Array, where: string, externalData?: ExternalData): Graph {
   const importer =
     IMPORTERS.find(({ matches }) => matches(bytes)) ??
     IMPORTERS.find(({ extension }) => where.toLowerCase().endsWith(extension));
@@ -26,5 +29,5 @@ export function importModel(bytes: Uint8Array, where: string): Graph {
     const known = IMPORTERS.map(({ name, extension }) => `${name} (${extension})`).join(" or ");
     throw new ModelFormatError(where, `a model: ${known}`, "neither");
   }
-  return importer.read(bytes, where);
+  return importer.read(bytes, where, externalData);
 }

@@ -19,7 +19,9 @@ type Fold = (site: Site) => Constant;
 
 const MAX_FOLDED = 1 << 22;
 
-const operands = (site: Site) => site.values.map((_, i) => site.constant(i, `input ${i}`));
+/** This many operands, or all that there are, at least one. */
+const operands = (site: Site, count = Math.max(1, site.values.length)) =>
+  Array.from({ length: count }, (_, i) => site.constant(i, `input ${i}`));
 const label = (site: Site) => site.node.outputs[0];
 
 /** dims of a and b broadcast together. */
@@ -49,7 +51,7 @@ function expanded(constant: Constant, dims: number[], { budget }: Site["builder"
 const arithmetic =
   (apply: (a: number, b: number, isFloat: boolean) => number, type?: ConstantType): Fold =>
   (site) => {
-    const [a, b] = operands(site);
+    const [a, b] = operands(site, 2);
     const dims = broadcast(a.dims, b.dims);
     const [x, y] = [expanded(a, dims, site.builder), expanded(b, dims, site.builder)];
     const isFloat = a.type === "float32";
@@ -119,7 +121,7 @@ const list = (name: string, type: ConstantType, isOne: boolean, one: number, man
 
 /** Slices of `data` along an axis, as indices say. */
 function gathered(site: Site): Constant {
-  const [x, indices] = operands(site);
+  const [x, indices] = operands(site, 2);
   const axis = site.axis(site.int("axis", 0), x.dims.length);
   const size = x.dims[axis];
   const picks = numbersOf(indices, site.builder.budget).map((i) => (i < 0 ? i + size : i));
@@ -186,7 +188,7 @@ function sliced(site: Site): Constant {
 }
 
 function range(site: Site): Constant {
-  const [start, limit, delta] = operands(site);
+  const [start, limit, delta] = operands(site, 3);
   const [from, to, step] = [start, limit, delta].map((one) => Number(one.data[0]));
   const count = Math.max(0, Math.ceil((to - from) / step));
   if (!(count <= 65536)) site.malformed("a range of at most 65536", `${count}`);
@@ -199,7 +201,7 @@ function range(site: Site): Constant {
 }
 
 function where(site: Site): Constant {
-  const [condition, x, y] = operands(site);
+  const [condition, x, y] = operands(site, 3);
   const dims = broadcast(broadcast(condition.dims, x.dims), y.dims);
   const [c, a, b] = [condition, x, y].map((part) => expanded(part, dims, site.builder));
   return constantOf(
@@ -211,7 +213,7 @@ function where(site: Site): Constant {
 }
 
 function expand(site: Site): Constant {
-  const [x, shape] = operands(site);
+  const [x, shape] = operands(site, 2);
   const wanted = numbersOf(shape, site.builder.budget);
   checkRank(site, wanted);
   const dims = broadcast(x.dims, wanted);

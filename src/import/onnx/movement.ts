@@ -67,7 +67,7 @@ function transpose(site: Site): Value[] {
 
 function concat(site: Site): Value[] {
   const { builder } = site;
-  const values = site.values.map((_, i) => site.activation(i));
+  const values = Array.from({ length: Math.max(1, site.values.length) }, (_, i) => site.activation(i));
   const { order } = values.find((value) => value.order.some((axis, i) => axis !== i)) ?? values[0];
   if (values.some((value) => value.order.length !== order.length))
     site.malformed("operands of one rank", "others");
