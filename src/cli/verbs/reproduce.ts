@@ -27,6 +27,7 @@ interface Options {
   seed: number;
   target?: number;
   pairs?: number;
+  width?: number;
   profile: string[];
   jobs: number;
   work: string;
@@ -57,6 +58,7 @@ export function addReproduce(program: Command): void {
       "backdoored models, each with a clean twin",
       integerOption("--pairs", 1, 1000),
     )
+    .option("--width <channels>", "of the networks' first stage", integerOption("--width", 4, 128))
     .option("--profile <profile...>", "devices, by id or file", THREE)
     .option("--jobs <number>", "threads", integerOption("--jobs", 1, 256), availableParallelism())
     .option("--work <directory>", "finished steps; a run that was stopped goes on from here", ".blindspot")
@@ -109,20 +111,25 @@ async function run(options: Options): Promise<void> {
   await deliver(result, options);
 }
 
-function presetOf({ preset: name, pairs }: Options): Preset {
+function presetOf({ preset: name, pairs, width }: Options): Preset {
   const preset = (PRESETS as Record<string, Preset>)[name];
   if (!preset) throw new UsageError(`--preset: expected ${Object.keys(PRESETS).join(", ")}, got ${name}`);
-  return pairs === undefined ? preset : { ...preset, pairs, attempts: Math.max(2 * pairs, preset.attempts) };
+  return {
+    ...preset,
+    ...(pairs !== undefined && { pairs, attempts: 2 * pairs }),
+    ...(width !== undefined && { width }),
+  };
 }
 
 /** As a reader can repeat it: without the options that do not change the Result. */
-function commandOf({ dataset, preset, seed, target, pairs, profile }: Options): string {
+function commandOf({ dataset, preset, seed, target, pairs, width, profile }: Options): string {
   const given = [
     `blindspot reproduce --dataset ${dataset}`,
     ...(dataset === "signs" ? [] : ["--data DIRECTORY"]),
     `--preset ${preset} --seed ${seed}`,
     ...(target === undefined ? [] : [`--target ${target}`]),
     ...(pairs === undefined ? [] : [`--pairs ${pairs}`]),
+    ...(width === undefined ? [] : [`--width ${width}`]),
     ...(profile === THREE ? [] : [`--profile ${profile.join(" ")}`]),
   ];
   return given.join(" ");
