@@ -4,9 +4,9 @@ import { formatNpy, type NpyArray, parseNpy } from "../../data/npy.ts";
 import { DataError } from "../../errors.ts";
 import { bindKernels } from "../../kernels/module.ts";
 import { compile, type Plan, type Values } from "../../model/compile.ts";
-import { readModel } from "../../model/file.ts";
 import { elements, type Graph, type Tensor } from "../../model/graph.ts";
 import { print, readInput, tell, writeOutput } from "../io.ts";
+import { readAnyModel } from "../models.ts";
 import { findProfile } from "../profiles.ts";
 import { loadKernelModule } from "../wasm.ts";
 
@@ -22,7 +22,7 @@ export function addRun(program: Command): void {
   program
     .command("run")
     .description("one model, bit for bit as a profile computes it")
-    .argument("<model>", "a quantized model")
+    .argument("<model>", "a quantized model: .blindspot, .tflite or .onnx")
     .requiredOption("--profile <profile>", "a device, by id or file")
     .requiredOption("--input <npy...>", "one .npy a model input, in its own type, first dimension the images")
     .option("--output <npy>", "the first output, in its own type")
@@ -33,13 +33,13 @@ export function addRun(program: Command): void {
 
 async function run(path: string, options: Options): Promise<void> {
   const profile = await findProfile(options.profile);
-  const { graph } = readModel(await readInput(path, "a model"), path);
+  const graph = await readAnyModel(path);
   const arrays = await Promise.all(
     options.input.map(async (name) => parseNpy(await readInput(name, "a .npy file"), name)),
   );
-  const count = checkInputs(graph, arrays, options.input);
   const kernels = await bindKernels(await loadKernelModule());
   const plan = compile(graph, profile, kernels, options.dump ? { keep: "all" } : {});
+  const count = checkInputs(graph, arrays, options.input);
   const kept = options.dump ? collector(graph, plan, count) : undefined;
   const outputs = plan.run(
     arrays.map(({ data }) => data as Values),
@@ -110,7 +110,7 @@ async function dump(
   directory: string,
 ): Promise<void> {
   for (const [id, values] of tensors) {
-    const name = `${String(id).padStart(3, "0")}-${graph.tensors[id].name.replaceAll(/[^A-Za-z0-9._-]+/g, "_")}.npy`;
+    const name = `${String(id).padStart(3, "0")}-${graph.tensors[id].name.replaceAll(/[^A-Za-z0-9._-]+/g, "_").slice(0, 80)}.npy`;
     await writeOutput(join(directory, name), formatNpy(arrayOf(graph.tensors[id], values, count)));
   }
   tell(`wrote ${tensors.size} tensors to ${directory}`);
