@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { shippedProfiles } from "../../src/cli/profiles.ts";
 import { loadKernelModule } from "../../src/cli/wasm.ts";
+import { exportOnnx } from "../../src/export/onnx.ts";
 import { importOnnx } from "../../src/import/onnx/index.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
@@ -304,6 +305,23 @@ describe("an imported quantized operator", () => {
       else own.forEach((value, i) => expect(Math.abs(value - expected[0][i])).toBeLessThanOrEqual(within));
       expect(new Set(own).size).toBeGreaterThan(2);
     });
+
+  for (const name of Object.keys(CASES).filter((key) => key !== "a MatMulInteger"))
+    it(`of ${name}, exported again, gives ONNX Runtime's integers, one step apart at most`, async () => {
+      const { graph, input, expected } = await oracle(name);
+      const { type, x } = CASES[name];
+      const { y } = await runOrt(exportOnnx(graph), { x: [type, x, input] });
+      Array.from(y.data, Number).forEach((value, i) =>
+        expect(Math.abs(value - expected[0][i])).toBeLessThanOrEqual(1),
+      );
+    });
+
+  it("of int32 sums is refused by the exporter in one line", async () => {
+    const { graph } = await oracle("a MatMulInteger");
+    expect(() => exportOnnx(graph)).toThrow(
+      "cannot run 1 node: 0 FULLY_CONNECTED MatMulInteger_y: output: int32 accumulators",
+    );
+  });
 
   for (const name of ["a QDQ convolution with Relu", "a QDQ depthwise convolution", "a QDQ Gemm"])
     it(`of ${name} runs on the XNNPACK profile's kernels to ONNX Runtime's integers`, async () => {

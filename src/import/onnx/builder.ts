@@ -49,8 +49,9 @@ export class GraphBuilder {
   #constants = new Map<Constant, number>();
   #permuted = new Map<Constant, Map<string, Constant>>();
   #moved = new Map<string, number>();
-  /** Base name of the tensors that the current node makes. */
+  /** Names of the tensors and the nodes that the current ONNX node becomes. */
   label = "";
+  nodeName = "";
 
   constructor(where: string, budget: Budget) {
     this.#where = where;
@@ -81,7 +82,7 @@ export class GraphBuilder {
     attributes: Attributes[Op],
     made: { dtype?: DType; quantization?: Quantization; name?: string } = {},
   ): number {
-    const node = { op, name: this.label, inputs, outputs: [], attributes } as unknown as Node;
+    const node = { op, name: this.nodeName, inputs, outputs: [], attributes } as unknown as Node;
     const shapes = inputs.map((id) => this.tensors[id]?.shape ?? []);
     return this.#finish(node, [outputShape(node, shapes)], made)[0];
   }
@@ -90,7 +91,7 @@ export class GraphBuilder {
   emitSplit(input: number, axis: number, sizes: number[], names: readonly string[]): number[] {
     const node: Node = {
       op: "SPLIT",
-      name: this.label,
+      name: this.nodeName,
       inputs: [input],
       outputs: [],
       attributes: { axis, sizes },

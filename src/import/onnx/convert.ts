@@ -125,6 +125,7 @@ class Converter {
     const operands = node.inputs.map((name) => (name === "" ? undefined : this.#value(name, node)));
     if (operands.some((value) => value?.kind === "refused")) return undefined;
     this.#builder.label = node.outputs[0] || node.name;
+    this.#builder.nodeName = node.name || node.outputs[0];
     const site = new Site(node, this.#source.opset, this.#builder, this.#loader, operands);
     if (node.domain !== "") throw new Refusal(`no such operator here in domain ${node.domain}`);
     if (Object.hasOwn(SHAPE_FOLDS, node.op)) return [SHAPE_FOLDS[node.op](site)];
@@ -170,9 +171,13 @@ class Converter {
     if (value.kind === "refused") return 0;
     if (value.kind === "constant") throw new Refusal("is a constant");
     this.#builder.label = name;
+    this.#builder.nodeName = name;
     const id = this.#builder.inOrder(value, identityOrder(value.order.length));
-    const tensor = this.#builder.tensors[id];
-    if (!this.#inputs.includes(id)) this.#builder.tensors[id] = { ...tensor, name };
+    const { tensors } = this.#builder;
+    const inner = tensors[value.tensor];
+    if (id !== value.tensor && inner.name === name)
+      tensors[value.tensor] = { ...inner, name: `${name}/nhwc` };
+    if (!this.#inputs.includes(id)) tensors[id] = { ...tensors[id], name };
     return id;
   }
 }
