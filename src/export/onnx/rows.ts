@@ -4,7 +4,7 @@ import type { Layout, OnnxWriter, Row } from "./writer.ts";
 type NodeOf<Op extends OpName> = Extract<Node, { op: Op }>;
 type Rows = { [Op in OpName]: Row<NodeOf<Op>> };
 
-const FIRST = "channelsFirst";
+const FIRST = "nchw";
 /** Axes of an NHWC image in NCHW. */
 const AXIS_IN_FIRST = [0, 2, 3, 1];
 const axisIn = (layout: Layout, axis: number) => (layout === FIRST ? AXIS_IN_FIRST[axis] : axis);
@@ -99,7 +99,11 @@ function rows(writer: OnnxWriter, id: number, depth: number): string {
   const flat = writer.fresh("rows");
   writer.add("Reshape", [writer.codes(id, "plain"), writer.ints("shape", [-1, depth])], flat);
   if (dtype === "float32" || !quantization) return flat;
-  return writer.add("DequantizeLinear", [flat, ...writer.scales(flat, quantization, dtype)], `${flat}/real`);
+  return writer.add(
+    "DequantizeLinear",
+    [flat, ...writer.scales(flat, quantization, dtype)],
+    writer.fresh("rows"),
+  );
 }
 
 const fullyConnected: Row<NodeOf<"FULLY_CONNECTED">> = (writer, node) => {
@@ -304,7 +308,7 @@ const resize =
           : "half_pixel";
     const rounding = alignCorners ? "round_prefer_ceil" : "floor";
     const scales = writer.floats(
-      writer.fresh("scales"),
+      `resize/${node.outputs[0]}`,
       [4],
       [1, 1, height / x.shape[1], width / x.shape[2]],
     );

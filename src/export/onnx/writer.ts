@@ -10,7 +10,7 @@ import type { Activation, DType, Graph, Node, Quantization, Tensor } from "../..
 import { permuted } from "./constants.ts";
 
 /** Images are NHWC in a Graph; ONNX's image operators want channels first. Tensors of other ranks are always plain. */
-export type Layout = "plain" | "channelsFirst";
+export type Layout = "plain" | "nchw";
 
 type AttributeValue = number | string | readonly number[] | { float: number };
 export type Attributes = Record<string, AttributeValue>;
@@ -53,12 +53,18 @@ export class OnnxWriter {
   readonly #names: string[];
   readonly #made = new Map<number, Set<Layout>>();
   readonly #constants = new Set<string>();
+  readonly #ends: ReadonlySet<number>;
+  readonly #firstForm = new Map<number, string>();
+  readonly #used: Set<string>;
+  readonly #derived = new Map<string, string>();
   #count = 0;
 
   constructor(graph: Graph, opset: number) {
     this.graph = graph;
     this.opset = opset;
     this.#names = uniqueNames(graph);
+    this.#used = new Set(this.#names);
+    this.#ends = new Set([...graph.inputs, ...graph.outputs]);
     for (const id of graph.inputs) this.#made.set(id, new Set(["plain"]));
   }
 
@@ -70,13 +76,27 @@ export class OnnxWriter {
     return this.tensor(id).shape.length === 4;
   }
 
-  #name(id: number, layout: Layout): string {
-    return layout === "plain" ? this.#names[id] : `${this.#names[id]}/nchw`;
+  /** The name of a tensor in one form: its own in the first that is asked for, but plain for inputs and outputs. */
+  #name(id: number, form: string): string {
+    const first = this.#firstForm.get(id) ?? (this.#ends.has(id) ? "plain" : form);
+    this.#firstForm.set(id, first);
+    return form === first ? this.#names[id] : this.#nameFor(`${this.#names[id]}/${form}`);
+  }
+
+  /** A name for what belongs to a tensor: always the same, and no tensor's own. */
+  #nameFor(key: string): string {
+    const known = this.#derived.get(key);
+    if (known !== undefined) return known;
+    let name = key;
+    for (let n = 1; this.#used.has(name); n++) name = `${key}~${n}`;
+    this.#used.add(name);
+    this.#derived.set(key, name);
+    return name;
   }
 
   /** A name of its own for a value inside an expansion. */
   fresh(what: string): string {
-    return `${what}#${this.graph.tensors.length + this.#count++}`;
+    return this.#nameFor(`${what}#${this.#count++}`);
   }
 
   add(opType: string, input: string[], output: string, attributes: Attributes = {}): string {
@@ -91,7 +111,7 @@ export class OnnxWriter {
 
   /** The layout in which an activation exists without a Transpose. */
   layoutOf(id: number): Layout {
-    return this.#made.get(id)?.has("plain") === false ? "channelsFirst" : "plain";
+    return this.#made.get(id)?.has("plain") === false ? "nchw" : "plain";
   }
 
   /** The stored values of a tensor, codes or floats, in this layout. */
@@ -100,7 +120,7 @@ export class OnnxWriter {
     if (this.tensor(id).data) return this.#constant(id, layout === "plain" ? undefined : TO_FIRST, name);
     const made = this.#made.get(id)!;
     if (made.has(layout)) return name;
-    const from = this.#name(id, layout === "plain" ? "channelsFirst" : "plain");
+    const from = this.#name(id, layout === "plain" ? "nchw" : "plain");
     this.add("Transpose", [from], name, { perm: layout === "plain" ? TO_PLAIN : TO_FIRST });
     made.add(layout);
     return name;
@@ -114,13 +134,13 @@ export class OnnxWriter {
 
   /** The real values of a constant with its axes in this order. */
   weights(id: number, order: readonly number[]): string {
-    const name = this.#constant(id, order, `${this.#names[id]}/${order.join("")}`);
+    const name = this.#constant(id, order, this.#name(id, order.join("")));
     return this.#dequantized(name, this.tensor(id), order);
   }
 
   /** The stored values of a constant with its axes in this order. */
   storedWeights(id: number, order: readonly number[]): string {
-    return this.#constant(id, order, `${this.#names[id]}/${order.join("")}`);
+    return this.#constant(id, order, this.#name(id, order.join("")));
   }
 
   #constant(id: number, order: readonly number[] | undefined, name: string): string {
@@ -159,13 +179,13 @@ export class OnnxWriter {
 
   ints(what: string, values: readonly number[]): string {
     const rawData = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-    return this.#initializer(this.fresh(what), [values.length], "int64", rawData);
+    return this.#initializer(`${what}#${this.#count++}`, [values.length], "int64", rawData);
   }
 
-  #initializer(name: string, dims: number[], dtype: DType, rawData: Uint8Array): string {
-    if (!this.#constants.has(name))
-      this.initializers.push({ name, dims, dataType: DATA_TYPES[dtype], rawData });
-    this.#constants.add(name);
+  #initializer(key: string, dims: number[], dtype: DType, rawData: Uint8Array): string {
+    const isNew = !this.#derived.has(key);
+    const name = this.#nameFor(key);
+    if (isNew) this.initializers.push({ name, dims, dataType: DATA_TYPES[dtype], rawData });
     return name;
   }
 
