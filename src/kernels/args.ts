@@ -204,7 +204,7 @@ export interface Step {
   run(batches: number): void;
 }
 
-export type Values = Int8Array | Int32Array | Float32Array;
+export type Values = Int8Array | Int16Array | Int32Array | Float32Array;
 
 /** A row of OPS. */
 export interface Op<Args> {

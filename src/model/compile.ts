@@ -7,7 +7,7 @@ import { type DType, elements, type Graph, type Node, type Tensor } from "./grap
 import { siteOf } from "./lower.ts";
 import { outputShape } from "./shapes.ts";
 
-export type Values = Int8Array | Float32Array;
+export type Values = Int8Array | Uint8Array | Int16Array | Int32Array | Float32Array;
 
 /** A Graph bound to one profile's arithmetic and to one kernel memory. Running checks nothing but operand lengths. */
 export interface Plan {
@@ -37,7 +37,22 @@ export interface CompileOptions {
 
 const ARENA_TARGET = 512 << 10;
 const MAX_CHUNK = 32;
-const BYTES: Partial<Record<DType, number>> = { int8: 1, float32: 4 };
+/** Converters concatenate the names of what they fused; the first part tells the node. */
+const NAME_SHOWN = 40;
+
+/** The array of each type that an activation may have. */
+const ARRAYS = {
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  float32: Float32Array,
+} as const satisfies Partial<Record<DType, unknown>>;
+
+/** Zeros to hold `length` values of an activation. */
+export function activationArray(dtype: DType, length: number): Values {
+  return new ARRAYS[dtype as keyof typeof ARRAYS](length);
+}
 
 /**
  * Checks a model against a profile, packs its constants and plans its memory: the only place that does.
@@ -53,7 +68,7 @@ export function compile(
   const sites = graph.nodes.map((node) => ({ node, ...siteOf(graph, node, kernels, profile) }));
   const refused = sites.flatMap(({ node, row, site }, i) => {
     const reason = row ? row.refuse(site) : `no integer kernel`;
-    return reason === "" ? [] : [`${i} ${node.op} ${node.name}: ${reason}`];
+    return reason === "" ? [] : [`${i} ${node.op} ${node.name.slice(0, NAME_SHOWN)}: ${reason}`];
   });
   if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
   const steps = sites.map(({ row, site }) => row!.lower(site));
@@ -80,7 +95,8 @@ function checkShapes(graph: Graph): void {
   });
 }
 
-const imageBytes = ({ shape, dtype }: Tensor) => elements(shape.slice(1)) * BYTES[dtype]!;
+const imageBytes = ({ shape, dtype }: Tensor) =>
+  elements(shape.slice(1)) * ARRAYS[dtype as keyof typeof ARRAYS].BYTES_PER_ELEMENT;
 
 /** Tensors that share bytes (a RESHAPE's input and output) have one slot. */
 interface Slots {
@@ -136,10 +152,7 @@ function bindPlan(
   const view = (tensor: number, count: number): Values => {
     const { shape, dtype } = graph.tensors[tensor];
     const length = elements(shape.slice(1)) * count;
-    const { buffer } = kernels.memory;
-    return dtype === "float32"
-      ? new Float32Array(buffer, address(tensor), length)
-      : new Int8Array(buffer, address(tensor), length);
+    return new ARRAYS[dtype as keyof typeof ARRAYS](kernels.memory.buffer, address(tensor), length);
   };
   const sizes = (ids: number[]) => ids.map((id) => elements(graph.tensors[id].shape.slice(1)));
   const inputSizes = sizes(graph.inputs);
@@ -167,9 +180,7 @@ function bindPlan(
           );
       });
       const outputs = graph.outputs.map((id, i) =>
-        graph.tensors[id].dtype === "float32"
-          ? new Float32Array(count * outputSizes[i])
-          : new Int8Array(count * outputSizes[i]),
+        activationArray(graph.tensors[id].dtype, count * outputSizes[i]),
       );
       for (let start = 0; start < count; start += chunk) {
         const here = Math.min(chunk, count - start);

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { formatNpy, type NpyArray, parseNpy } from "../../data/npy.ts";
 import { DataError } from "../../errors.ts";
 import { bindKernels } from "../../kernels/module.ts";
-import { compile, type Plan, type Values } from "../../model/compile.ts";
+import { activationArray, compile, type Plan, type Values } from "../../model/compile.ts";
 import { elements, type Graph, type Tensor } from "../../model/graph.ts";
 import { print, readInput, tell, writeOutput } from "../io.ts";
 import { readAnyModel } from "../models.ts";
@@ -75,8 +75,7 @@ function checkInputs(graph: Graph, arrays: NpyArray[], names: string[]): number 
     const image = shape.slice(1);
     if (String(own.slice(1)) !== String(image) || own[0] !== count || count === 0)
       throw new DataError(names[i], `shape (images, ${image.join(", ")})`, `(${own.join(", ")})`);
-    const type =
-      data instanceof Int8Array ? "int8" : data instanceof Float32Array ? "float32" : data.constructor.name;
+    const type = data.constructor.name.replace("Array", "").toLowerCase();
     if (type !== dtype) throw new DataError(names[i], `${dtype} values`, type);
   });
   return count;
@@ -94,7 +93,7 @@ function collector(graph: Graph, plan: Plan, count: number) {
     ids.map((id) => {
       const { shape, dtype } = graph.tensors[id];
       const length = elements(shape.slice(1)) * count;
-      return [id, dtype === "float32" ? new Float32Array(length) : new Int8Array(length)] as [number, Values];
+      return [id, activationArray(dtype, length)] as [number, Values];
     }),
   );
   const visit = (first: number, here: number) => {
