@@ -22,6 +22,23 @@ const requantizedForm = z.strictObject({
   ...evidence,
 });
 
+/** Ops on int16 activations (symmetric, zero point 0), with int8 weights. */
+const int16 = z.strictObject({
+  /** Of one value or of two: everything but sums of products. */
+  requantizer: z.enum(["tflite-double", "tflite-single"]),
+  /** Of sums with an int32 bias, which are int32. */
+  sum32: z.enum(["tflite-double", "tflite-single"]),
+  /** Of sums with an int64 bias: P7, the second with 32 bits before its last shift. */
+  sum64: z.enum(["tflite", "cmsis-nn"]),
+  /** The sum of a CONV_2D without bias. */
+  withoutBias: z.enum(["int32", "int64"]),
+  /** What the 513 entries of a table are computed in. */
+  tables: z.enum(["float32", "float64"]),
+  /** ADD and SUB where the model asks for it and all scales are powers of two: one operand is shifted, or no difference. */
+  powerOfTwoScales: z.enum(["shift", "general"]),
+  ...evidence,
+});
+
 /** edge-profiles/*.json: everything that Blindspot knows of a device. Unknown fields are errors. */
 export const profileSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -37,7 +54,8 @@ export const profileSchema = z.strictObject({
       ...evidence,
     }),
     activations: z.strictObject({
-      bits: z.literal(8),
+      /** 16: int16 activations with int8 weights, by the rules of ops.int16. */
+      bits: z.array(z.union([z.literal(8), z.literal(16)])).min(1),
       symmetric: z.boolean(),
       ranges: z.literal("static"),
       ...evidence,
@@ -53,6 +71,8 @@ export const profileSchema = z.strictObject({
       AVERAGE_POOL_2D: form(["half-away"]),
       SOFTMAX: form(["fixed-point", "float-table"]),
       QUANTIZE: requantizedForm,
+      /** Needed where activations.bits has 16. */
+      int16: int16.optional(),
     }),
   }),
   memory: z.strictObject({ flashBytes: bytes, ramBytes: bytes }),
