@@ -198,7 +198,7 @@ export class GraphBuilder {
     const shape = dims.length === 0 ? [1] : dims;
     if (data.length === 0) refuse(`${name}: [${dims}] is empty`);
     if (type === "bool") refuse(`${name} is bool`);
-    this.budget.spend(type === "int4" || type === "uint4" ? data.length : 0);
+    this.budget.spend(data.byteLength);
     if (type === "int4") return this.add({ name, shape, dtype: "int4", data: pack(data, 0), quantization });
     if (type !== "uint4")
       return this.add({ name, shape, dtype: type, data, ...(quantization && { quantization }) });

@@ -28,6 +28,8 @@ export interface Source {
 export interface Conversion {
   graph: Graph;
   refused: string[];
+  /** What is left for constants that later steps make. */
+  budget: Budget;
 }
 
 /** Reads the nodes in order, with constants folded and each value's layout tracked. @throws ModelFormatError */
@@ -44,7 +46,7 @@ class Converter {
   readonly #loader: Loader;
   readonly #values = new Map<string, Value>();
   readonly #initializers: Map<string, GraphMessage["initializer"][number]>;
-  readonly #inputs: number[] = [];
+  readonly #inputs = new Set<number>();
   /** One reason for each node of the file, input and output. */
   readonly #refused = new Map<string, string>();
 
@@ -93,7 +95,7 @@ class Converter {
       throw new Refusal(`dimension ${open} (${tensor.shape.dim[open].dimParam || "unnamed"}) has no size`);
     const shape = dims.length === 0 ? [1] : dims;
     const id = this.#builder.add({ name: input.name, shape, dtype: held as DType });
-    this.#inputs.push(id);
+    this.#inputs.add(id);
     return { kind: "activation", tensor: id, order: identityOrder(shape.length) };
   }
 
@@ -157,7 +159,8 @@ class Converter {
     for (const { name } of graph.output)
       this.#attempt(`output ${name}`, [], () => void outputs.push(this.#output(name)));
     return {
-      graph: this.#builder.graph(graph.name || where, this.#inputs, outputs),
+      graph: this.#builder.graph(graph.name || where, [...this.#inputs], outputs),
+      budget: this.#builder.budget,
       refused: [...this.#refused].map(([what, why]) => `${what}: ${why}`),
     };
   }
@@ -177,7 +180,7 @@ class Converter {
     const inner = tensors[value.tensor];
     if (id !== value.tensor && inner.name === name)
       tensors[value.tensor] = { ...inner, name: `${name}/nhwc` };
-    if (!this.#inputs.includes(id)) tensors[id] = { ...tensors[id], name };
+    if (!this.#inputs.has(id)) tensors[id] = { ...tensors[id], name };
     return id;
   }
 }

@@ -1,4 +1,5 @@
 import type { Graph, Node, OpName, Quantization, Tensor } from "../../model/graph.ts";
+import type { Budget } from "./budget.ts";
 import { sameQuantization } from "./builder.ts";
 import { roundHalfEven } from "./constants.ts";
 import { Links } from "./passes.ts";
@@ -97,13 +98,14 @@ export function hoistQuantize(graph: Graph): Graph {
  * and drops QUANTIZE of DEQUANTIZE. A float bias of a quantized convolution becomes int32, scale input * weights, as
  * in ONNX Runtime's fusion. What has no integer form stays between DEQUANTIZE and QUANTIZE.
  */
-export function fuseQuantization(graph: Graph): Graph {
-  const fusion = new Fusion(graph);
+export function fuseQuantization(graph: Graph, budget: Budget): Graph {
+  const fusion = new Fusion(graph, budget);
   for (const node of graph.nodes) fusion.visit(node);
   return fusion.graph(graph);
 }
 
 class Fusion {
+  readonly #budget: Budget;
   readonly #tensors: Tensor[];
   readonly #links: Links;
   readonly #nodes: Node[] = [];
@@ -111,7 +113,8 @@ class Fusion {
   readonly #alias = new Map<number, number>();
   readonly #inputs: ReadonlySet<number>;
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, budget: Budget) {
+    this.#budget = budget;
     this.#tensors = [...graph.tensors];
     this.#links = new Links(graph);
     this.#inputs = new Set(graph.inputs);
@@ -236,6 +239,7 @@ class Fusion {
     const { data, dtype, name, shape } = this.#tensors[id];
     if (x === undefined || filter === undefined || dtype !== "float32" || !data) return undefined;
     const [input, weights] = [this.#tensors[x].quantization!, this.#tensors[filter].quantization!];
+    this.#budget.spend(8 * (data.length + weights.scale.length));
     const scale = weights.scale.map((s) => s * input.scale[0]);
     const codes = Int32Array.from(data as Float32Array, (value, c) => {
       const code = roundHalfEven(Math.fround(value / scale[scale.length === 1 ? 0 : c]));

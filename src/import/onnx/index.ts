@@ -28,9 +28,11 @@ export function importOnnx(bytes: Uint8Array, where: string, externalData?: Exte
     throw new ModelFormatError(where, "an ONNX model with nodes", "none");
   if (graph.output.length === 0) throw new ModelFormatError(where, "an ONNX model with outputs", "none");
   const source = { graph, opset: operatorSet(model, where), where, bytes: bytes.length };
-  const { graph: converted, refused } = convert({ ...source, ...(externalData && { externalData }) });
+  const { graph: converted, refused, budget } = convert({ ...source, ...(externalData && { externalData }) });
   if (refused.length > 0) throw new UnsupportedOpError(where, refused);
-  const fused = pruned(absorbFlattening(fuseQuantization(hoistQuantize(simplified(converted)))));
+  const fused = pruned(
+    absorbFlattening(fuseQuantization(hoistQuantize(simplified(converted)), budget), budget),
+  );
   validateGraph(fused, where);
   return fused;
 }

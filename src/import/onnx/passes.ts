@@ -1,4 +1,5 @@
 import type { Graph, Node, OpName } from "../../model/graph.ts";
+import type { Budget } from "./budget.ts";
 
 /** Who makes and who reads each tensor of a Graph. */
 export class Links {
@@ -87,7 +88,7 @@ export function fuseBiases(graph: Graph): Graph {
  * A FULLY_CONNECTED that reads the channels-first flattening of an NHWC image reads the image itself, its weights'
  * columns moved instead: the same products in another order.
  */
-export function absorbFlattening(graph: Graph): Graph {
+export function absorbFlattening(graph: Graph, budget: Budget): Graph {
   const links = new Links(graph);
   const tensors = [...graph.tensors];
   const nodes = graph.nodes.map((node): Node => {
@@ -99,6 +100,7 @@ export function absorbFlattening(graph: Graph): Graph {
     if (transpose?.op !== "TRANSPOSE" || !filter.data || !alone) return node;
     if (graph.tensors[flatten!.outputs[0]].shape.length !== 2 || filter.dtype === "int4") return node;
     if (filter.quantization?.axis === 1) return node;
+    budget.spend(filter.data.byteLength);
     const { permutation } = transpose.attributes;
     const image = graph.tensors[transpose.inputs[0]].shape;
     const data = movedColumns(filter.data, filter.shape[0], image, permutation);
