@@ -296,6 +296,47 @@ const CASES: Record<string, Case> = {
     rank: 5,
     ops: ["RESHAPE", "RELU"],
   },
+  "operators as operator set 10 has them": {
+    x: [1, 4, 5, 3],
+    nodes: nhwc(
+      node("Clip", "x0", "a", { min: float(0), max: float(6) }),
+      node("Pad", "a", "b", { pads: [0, 0, 1, 0, 0, 0, 0, 1] }),
+      node("Split", "b", "c d", { axis: 1, split: [1, 2] }),
+      node("Concat", "d c", "e", { axis: 1 }),
+      node("Resize", "e scales", "y0", { mode: "nearest" }),
+    ),
+    constants: [tensor("scales", "float32", [4], [1, 1, 2, 3])],
+    opset: 10,
+    ops: ["RELU6", "PAD", "SPLIT", "CONCATENATION", "RESIZE_NEAREST_NEIGHBOR"],
+  },
+  "Upsample and Slice of operator set 9": {
+    x: [1, 4, 5, 3],
+    nodes: nhwc(
+      node("Slice", "x0", "a", { starts: [0, 1], ends: [-1, 3], axes: [2, 3] }),
+      node("Upsample", "a scales", "y0", { mode: "nearest" }),
+    ),
+    constants: [tensor("scales", "float32", [4], [1, 1, 2, 2])],
+    opset: 9,
+    ops: ["STRIDED_SLICE", "RESIZE_NEAREST_NEIGHBOR"],
+  },
+  "Softmax of operator set 11, which flattens": {
+    x: [1, 1, 1, 6],
+    nodes: [node("Softmax", "x", "y", { axis: 1 })],
+    opset: 11,
+    ops: ["SOFTMAX"],
+  },
+  "ReduceMean and Split of operator set 18": {
+    x: [1, 4, 5, 3],
+    nodes: [
+      node("Split", "x", "a b", { axis: 1, num_outputs: 2 }),
+      node("Sub", "a b", "c"),
+      node("ReduceMean", "c axes", "y", { keepdims: 0 }),
+    ],
+    constants: [ints("axes", 2, 1)],
+    rank: 2,
+    opset: 18,
+    ops: ["SPLIT", "SUB", "MEAN"],
+  },
   "shuffled channels": {
     x: [1, 4, 5, 6],
     nodes: nhwc(

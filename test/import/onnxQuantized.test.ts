@@ -330,3 +330,49 @@ describe("an imported quantized operator", () => {
       expect(Array.from(plan.run([input as Int8Array], 1)[0])).toEqual(expected[0]);
     });
 });
+
+const DYNAMIC: Record<string, { x: number[]; op: string; weights: number[]; ops: OpName[] }> = {
+  "a MatMul": { x: [1, 12], op: "MatMulInteger", weights: [12, 5], ops: ["FULLY_CONNECTED"] },
+  "a convolution": {
+    x: [1, 3, 6, 5],
+    op: "ConvInteger",
+    weights: [5, 3, 3, 3],
+    ops: ["TRANSPOSE", "CONV_2D", "TRANSPOSE"],
+  },
+};
+
+describe("ONNX Runtime's dynamic quantization", () => {
+  for (const [name, { x, op, weights, ops }] of Object.entries(DYNAMIC))
+    it(`of ${name} becomes a float op with int8 weights and its bias, with ONNX Runtime's values`, async () => {
+      const isConvolution = op === "ConvInteger";
+      const bytes = model({
+        inputs: { x: ["float32", x] },
+        outputs: { y: ["float32", x.map((_, i) => `d${i}`)] },
+        nodes: [
+          node("DynamicQuantizeLinear", "x", "q qs qz"),
+          node(op, "q w qz w_zero", "m"),
+          node("Cast", "m", "f", { to: 1 }),
+          node("Mul", "w_scale qs", "s"),
+          node("Mul", "f s", "p"),
+          node("Add", "p b", "a"),
+          node("Relu", "a", "y"),
+        ],
+        constants: [
+          tensor("w", "int8", weights, codes("int8", elements(weights))),
+          tensor("w_zero", "int8", [], [0]),
+          scale("w_scale", 0.01),
+          tensor("b", "float32", isConvolution ? [5, 1, 1] : [5], [0.5, -1, 2, 0, 1]),
+        ],
+      });
+      const graph = importOnnx(bytes, "test.onnx");
+      expect(graph.nodes.map((one) => one.op)).toEqual(ops);
+      const weighted = graph.nodes.find(({ inputs }) => inputs.length === 3)!;
+      expect(weighted.inputs.map((id) => graph.tensors[id].dtype)).toEqual(["float32", "int8", "float32"]);
+      const input = Float32Array.from({ length: elements(x) }, () => random.uniform() * 3 - 1);
+      const { y } = await runOrt(bytes, { x: ["float32", x, input] });
+      outputsOf(graph, [input])[0].forEach((value, i) => expect(value).toBeCloseTo(Number(y.data[i]), 4));
+      if (isConvolution) return;
+      const again = await runOrt(exportOnnx(graph), { x: ["float32", x, input] });
+      expect(Array.from(again.y.data, Number)).toEqual(Array.from(y.data, Number));
+    });
+});

@@ -11,7 +11,7 @@ import {
 } from "../../model/graph.ts";
 import { outputShape } from "../../model/shapes.ts";
 import type { Budget } from "./budget.ts";
-import { type Constant, permuteConstant } from "./constants.ts";
+import { type Constant, permuteConstant, reshapeConstant } from "./constants.ts";
 import { refuse } from "./refusal.ts";
 
 /** A tensor of the Graph that stands for an ONNX value in another layout: its dimension i is the value's axis
@@ -48,6 +48,7 @@ export class GraphBuilder {
   #producers = new Map<number, Node>();
   #constants = new Map<Constant, number>();
   #permuted = new Map<Constant, Map<string, Constant>>();
+  #reshaped = new Map<Constant, Map<string, Constant>>();
   #moved = new Map<string, number>();
   /** Names of the tensors and the nodes that the current ONNX node becomes. */
   label = "";
@@ -171,6 +172,16 @@ export class GraphBuilder {
     this.#permuted.set(constant, known);
     const made = known.get(key(order)) ?? permuteConstant(constant, order, this.budget);
     known.set(key(order), made);
+    return made;
+  }
+
+  /** The constant under another shape; the same constant and shape give the same object. */
+  reshaped(constant: Constant, dims: number[]): Constant {
+    if (key(dims) === key(constant.dims)) return constant;
+    const known = this.#reshaped.get(constant) ?? new Map<string, Constant>();
+    this.#reshaped.set(constant, known);
+    const made = known.get(key(dims)) ?? reshapeConstant(constant, dims);
+    known.set(key(dims), made);
     return made;
   }
 

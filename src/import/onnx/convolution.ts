@@ -1,6 +1,6 @@
 import { elements, type Quantization } from "../../model/graph.ts";
 import type { Activation, Value } from "./builder.ts";
-import { type Constant, constantOf, reshapeConstant } from "./constants.ts";
+import { type Constant, constantOf } from "./constants.ts";
 import { quantizationOf } from "./quantization.ts";
 import { refuse } from "./refusal.ts";
 import type { Rows, Site } from "./site.ts";
@@ -12,14 +12,7 @@ function filterOf(site: Site, i: number, spatial: 1 | 2): Constant {
   if (filter.dims.length !== spatial + 2)
     site.malformed(`a filter of ${spatial + 2} dimensions`, `[${filter.dims}]`);
   const [out, depth, ...window] = filter.dims;
-  return spatial === 2 ? filter : expanded(site, filter, [out, depth, 1, ...window]);
-}
-
-const expandedFilters = new WeakMap<Constant, Constant>();
-function expanded(_: Site, filter: Constant, dims: number[]): Constant {
-  const made = expandedFilters.get(filter) ?? reshapeConstant(filter, dims);
-  expandedFilters.set(filter, made);
-  return made;
+  return spatial === 2 ? filter : site.builder.reshaped(filter, [out, depth, 1, ...window]);
 }
 
 function biasOf(site: Site, i: number, channels: number): number[] {
@@ -110,7 +103,7 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   };
   const result = builder.emit(
     "CONV_2D",
-    [image, tensor(reshapeConstant(filter, [out, 1, 1, depth])), ...bias],
+    [image, tensor(builder.reshaped(filter, [out, 1, 1, depth])), ...bias],
     { ...window, ...fused },
     made,
   );
@@ -125,14 +118,15 @@ function matrixOf(site: Site, i: number): Constant {
   const dims = matrix.dims.slice(-2);
   if (matrix.dims.length < 2) refuse("a right operand of one dimension");
   if (elements(dims) !== matrix.data.length) refuse(`another matrix for each image: [${matrix.dims}]`);
-  return matrix.dims.length === 2 ? matrix : reshapeConstant(matrix, dims);
+  return matrix.dims.length === 2 ? matrix : site.builder.reshaped(matrix, dims);
 }
 
 /** C of a Gemm: a vector of N, or one value for all. */
 function gemmBias(site: Site, i: number, out: number, factor: number): number[] {
   if (!site.has(i)) return [];
   const bias = site.constant(i, "the bias");
-  if (factor === 1 && bias.data.length === out) return [site.builder.constant(reshapeConstant(bias, [out]))];
+  if (factor === 1 && bias.data.length === out)
+    return [site.builder.constant(site.builder.reshaped(bias, [out]))];
   if (bias.data.length !== 1 && bias.data.length !== out) refuse(`a bias of [${bias.dims}]`);
   if (bias.type !== "float32" || factor === 0) refuse("a beta or a single bias on quantized values");
   site.builder.budget.spend(out * 4);

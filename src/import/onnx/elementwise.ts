@@ -1,6 +1,6 @@
 import type { Attributes, OpName } from "../../model/graph.ts";
 import { type Activation, identityOrder, type Value } from "./builder.ts";
-import { type Constant, constantOf, reshapeConstant } from "./constants.ts";
+import { type Constant, constantOf } from "./constants.ts";
 import { refuse } from "./refusal.ts";
 import { dataTypeName } from "./schema.ts";
 import type { Row, Rows, Site } from "./site.ts";
@@ -29,23 +29,13 @@ function operand(
   if (constant.dims.length > order.length)
     refuse(`a constant of [${constant.dims}], more dimensions than the other`);
   const dims = [...new Array<number>(order.length - constant.dims.length).fill(1), ...constant.dims];
-  const laid = builder.permuted(reshaped(constant, dims), order);
+  const laid = builder.permuted(builder.reshaped(constant, dims), order);
   const fits = laid.dims.every((size, i) => size === 1 || size === shape[i]);
   if (!fits) refuse(`a constant of [${constant.dims}] for [${order.map((_, i) => shape[order.indexOf(i)])}]`);
   const lead = laid.dims.findIndex((size) => size !== 1);
   const kept = lead < 0 ? [1] : laid.dims.slice(lead);
   if (lead === 0 && order.length > 1) refuse("a constant with another value for each image");
-  return builder.constant(keepsRank ? laid : reshaped(laid, kept));
-}
-
-const shapes = new WeakMap<Constant, Map<string, Constant>>();
-function reshaped(constant: Constant, dims: number[]): Constant {
-  if (dims.join() === constant.dims.join()) return constant;
-  const known = shapes.get(constant) ?? new Map<string, Constant>();
-  shapes.set(constant, known);
-  const made = known.get(dims.join()) ?? reshapeConstant(constant, dims);
-  known.set(dims.join(), made);
-  return made;
+  return builder.constant(keepsRank ? laid : builder.reshaped(laid, kept));
 }
 
 /** Two operands as tensors of one layout; at most one is a constant, second where that is the same, or is broadcast. */

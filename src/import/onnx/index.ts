@@ -12,6 +12,7 @@ export type { ExternalData } from "./tensor.ts";
 
 const OLDEST = 9;
 const NEWEST = 25;
+const MAX_NODES = 50_000;
 
 /**
  * Reads an ONNX model: float, QDQ, QOperator, or ONNX Runtime's dynamic quantization; operator sets 9 to 25.
@@ -26,6 +27,8 @@ export function importOnnx(bytes: Uint8Array, where: string, externalData?: Exte
   const { graph } = model;
   if (!graph || graph.node.length === 0)
     throw new ModelFormatError(where, "an ONNX model with nodes", "none");
+  if (graph.node.length > MAX_NODES)
+    throw new ModelFormatError(where, `at most ${MAX_NODES} nodes`, `${graph.node.length}`);
   if (graph.output.length === 0) throw new ModelFormatError(where, "an ONNX model with outputs", "none");
   const source = { graph, opset: operatorSet(model, where), where, bytes: bytes.length };
   const { graph: converted, refused, budget } = convert({ ...source, ...(externalData && { externalData }) });
