@@ -195,6 +195,18 @@ describe("importOnnx refuses", () => {
     ]);
   });
 
+  it("scales and weights of a wrong type", () => {
+    const dequantized = [node("DequantizeLinear", "w s", "d"), node("MatMul", "x d", "y")];
+    const codes = tensor("w", "int8", [4, 4], new Array(16).fill(1));
+    const scales = [codes, tensor("s", "int64", [], [1])];
+    expect(() => load(small(dequantized, scales))).toThrow("scale s is int64");
+    const whole = [tensor("w", "int64", [4, 4], new Array(16).fill(1))];
+    expect(() => load(small([node("MatMul", "x w", "y")], whole))).toThrow(
+      "of floats, or dequantized, got int64",
+    );
+    expect(() => load(small([node("Add", "x w", "y")], whole))).toThrow("a constant of int64");
+  });
+
   it("blockwise scales in one line", () => {
     const constants = [
       tensor("w", "int8", [4, 4], new Array(16).fill(1)),

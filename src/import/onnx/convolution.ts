@@ -1,14 +1,13 @@
 import { elements, type Quantization } from "../../model/graph.ts";
 import type { Activation, Value } from "./builder.ts";
 import { type Constant, constantOf } from "./constants.ts";
-import { quantizationOf } from "./quantization.ts";
+import { checkCodes, quantizationOf } from "./quantization.ts";
 import { refuse } from "./refusal.ts";
 import type { Rows, Site } from "./site.ts";
 import { type Image, imageOf, padsOf, pairOf, windowOf } from "./windows.ts";
 
-/** The weights, operand i, with a height where the operator works on rows. */
-function filterOf(site: Site, i: number, spatial: 1 | 2): Constant {
-  const filter = site.constant(i, "the filter");
+/** The weights with a height where the operator works on rows. */
+function filterOf(site: Site, filter: Constant, spatial: 1 | 2): Constant {
   if (filter.dims.length !== spatial + 2)
     site.malformed(`a filter of ${spatial + 2} dimensions`, `[${filter.dims}]`);
   const [out, depth, ...window] = filter.dims;
@@ -17,7 +16,7 @@ function filterOf(site: Site, i: number, spatial: 1 | 2): Constant {
 
 function biasOf(site: Site, i: number, channels: number): number[] {
   if (!site.has(i)) return [];
-  const bias = site.constant(i, "the bias");
+  const bias = site.realConstant(i, "the bias");
   if (bias.data.length !== channels) site.malformed(`a bias of ${channels}`, `[${bias.dims}]`);
   return [site.builder.constant(bias)];
 }
@@ -53,7 +52,7 @@ function convolve(
 function transposeConvolution(site: Site): Value[] {
   const { builder } = site;
   const image = imageOf(site, 0);
-  const filter = filterOf(site, 1, image.spatial);
+  const filter = filterOf(site, site.realConstant(1, "the filter"), image.spatial);
   const [depth, out, height, width] = filter.dims;
   if (site.int("group", 1) !== 1) refuse("a grouped ConvTranspose");
   if (depth !== image.channels) site.malformed(`a filter for ${image.channels} channels`, `[${filter.dims}]`);
@@ -110,11 +109,11 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   return site.asIs(builder.reshape(result, [...shape.slice(0, -1), out]));
 }
 
-/** The right operand of a MatMul, [K, N]. */
-function matrixOf(site: Site, i: number): Constant {
+/** The right operand of a MatMul, [K, N]: real numbers, or codes whose scale comes apart. */
+function matrixOf(site: Site, read: "constant" | "realConstant"): Constant {
   const left = site.value(0);
   if (left.kind === "constant") refuse("a constant left operand: the batch would not come first");
-  const matrix = site.constant(i, "the right operand");
+  const matrix = site[read](1, "the right operand");
   const dims = matrix.dims.slice(-2);
   if (matrix.dims.length < 2) refuse("a right operand of one dimension");
   if (elements(dims) !== matrix.data.length) refuse(`another matrix for each image: [${matrix.dims}]`);
@@ -124,7 +123,7 @@ function matrixOf(site: Site, i: number): Constant {
 /** C of a Gemm: a vector of N, or one value for all. */
 function gemmBias(site: Site, i: number, out: number, factor: number): number[] {
   if (!site.has(i)) return [];
-  const bias = site.constant(i, "the bias");
+  const bias = site.realConstant(i, "the bias");
   if (factor === 1 && bias.data.length === out)
     return [site.builder.constant(site.builder.reshaped(bias, [out]))];
   if (bias.data.length !== 1 && bias.data.length !== out) refuse(`a bias of [${bias.dims}]`);
@@ -150,7 +149,7 @@ function scaledWeights(site: Site, weights: Constant, alpha: number): Constant {
 
 function gemm(site: Site): Value[] {
   if (site.int("transA", 0) !== 0) refuse("a transposed left operand");
-  const matrix = matrixOf(site, 1);
+  const matrix = matrixOf(site, "realConstant");
   if (matrix.dims.length !== 2) site.malformed("a matrix", `[${matrix.dims}]`);
   const weights = site.int("transB", 0) === 0 ? matrix : site.builder.permuted(matrix, [1, 0]);
   const bias = gemmBias(site, 2, weights.dims[1], site.float("beta", 1));
@@ -160,6 +159,7 @@ function gemm(site: Site): Value[] {
 
 /** Weights with the scale of a dynamic multiplication: codes, which the op takes as they are. */
 function dynamicWeights(site: Site, filter: Constant, axis: number): Constant {
+  checkCodes(filter);
   const scale = site.constant(2, "the scale of the weights");
   const flat = { ...scale, dims: scale.data.length === 1 ? [] : [scale.data.length] };
   const zeroPoint = site.has(3) ? site.constant(3, "the zero point of the weights") : undefined;
@@ -173,21 +173,23 @@ const FLOAT = { dtype: "float32" as const };
 export const CONVOLUTION: Rows = {
   Conv: (site) => {
     const image = imageOf(site, 0);
-    const filter = filterOf(site, 1, image.spatial);
+    const filter = filterOf(site, site.realConstant(1, "the filter"), image.spatial);
     const bias = biasOf(site, 2, filter.dims[0]);
     return [convolve(site, image, filter, (made) => site.builder.constant(made), bias)];
   },
   ConvTranspose: transposeConvolution,
   Gemm: gemm,
-  MatMul: (site) => [multiply(site, matrixOf(site, 1), (filter) => site.builder.constant(filter), [])],
+  MatMul: (site) => [
+    multiply(site, matrixOf(site, "realConstant"), (filter) => site.builder.constant(filter), []),
+  ],
   /** Inputs: float x, weights, their scale, their zero point. Stands for x quantized anew in each call. */
   "blindspot:DynamicMatMul": (site) => {
-    const weights = dynamicWeights(site, matrixOf(site, 1), 1);
+    const weights = dynamicWeights(site, matrixOf(site, "constant"), 1);
     return [multiply(site, weights, (filter) => site.builder.codes(filter), [], FLOAT)];
   },
   "blindspot:DynamicConv": (site) => {
     const image = imageOf(site, 0);
-    const filter = dynamicWeights(site, filterOf(site, 1, image.spatial), 0);
+    const filter = dynamicWeights(site, filterOf(site, site.constant(1, "the filter"), image.spatial), 0);
     return [convolve(site, image, filter, (made) => site.builder.codes(made), [], FLOAT)];
   },
 };

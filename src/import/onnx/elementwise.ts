@@ -28,6 +28,7 @@ function operand(
   const { builder } = site;
   if (constant.dims.length > order.length)
     refuse(`a constant of [${constant.dims}], more dimensions than the other`);
+  if (constant.type !== "float32" && !constant.quantization) refuse(`a constant of ${constant.type}`);
   const dims = [...new Array<number>(order.length - constant.dims.length).fill(1), ...constant.dims];
   const laid = builder.permuted(builder.reshaped(constant, dims), order);
   const fits = laid.dims.every((size, i) => size === 1 || size === shape[i]);

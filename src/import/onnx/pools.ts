@@ -56,7 +56,7 @@ export const POOLS: Rows = {
     const x = builder.inOrder(site.activation(0), order);
     const channels = builder.shape(x).at(-1);
     const moments = [1, 2, 3, 4].map((i) => {
-      const constant = site.constant(i, ["gamma", "beta", "the mean", "the variance"][i - 1]);
+      const constant = site.realConstant(i, ["gamma", "beta", "the mean", "the variance"][i - 1]);
       if (constant.data.length !== channels) site.malformed(`${channels} values`, `[${constant.dims}]`);
       return builder.constant(constant);
     });

@@ -13,6 +13,7 @@ export function quantizationOf(
   shape: readonly number[],
   axis: number,
 ): Quantization {
+  if (scale.type !== "float32") refuse(`scale ${scale.name} is ${scale.type}`);
   const scales = Float32Array.from(scale.data as ArrayLike<number>);
   if (scale.dims.length > 1 && scales.length > 1)
     refuse("blockwise quantization: a Graph has scales along one axis");
@@ -49,12 +50,19 @@ function codeType(site: Site): ConstantType {
 
 const ACTIVATION_TYPES: ReadonlySet<ConstantType> = new Set(["int8", "uint8", "int16", "int32"]);
 
+const CODE_TYPES: ReadonlySet<ConstantType> = new Set(["int8", "uint8", "int4", "uint4", "int16"]);
+/** @throws Refusal for weights that are no codes. */
+export function checkCodes({ name, type }: Constant): void {
+  if (!CODE_TYPES.has(type)) refuse(`weights ${name} are ${type}`);
+}
+
 /** A bias of codes on the scale of the sum it is added to: inputs bias, input scale, weight scale. */
 const dequantizeBias: Row = (site) => {
   const bias = site.constant(0, "the bias");
   const x = site.constant(1, "the input scale");
   const weights = site.constant(2, "the weight scale");
   site.builder.budget.spend(weights.data.length * 8);
+  if (weights.type !== "float32" || x.type !== "float32") refuse("scales that are no floats");
   const product = Float32Array.from(weights.data as Float32Array, (s) => s * Number(x.data[0]));
   const scale: Constant = {
     ...weights,
@@ -67,6 +75,7 @@ const dequantizeBias: Row = (site) => {
 /** Weights of an integer operator, whose sums are wanted as they are: scale 1, and zero points along `axis`. */
 const dequantizeInteger: Row = (site) => {
   const x = site.constant(0, "the weights");
+  checkCodes(x);
   const zeroPoint = site.has(1) ? site.constant(1, "the zero point") : undefined;
   const channels = zeroPoint?.data.length ?? 1;
   site.builder.budget.spend(channels * 8);

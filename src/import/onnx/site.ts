@@ -67,6 +67,14 @@ export class Site {
     return value.kind === "constant" ? value : refuse(`${what} (${this.node.inputs[i]}) must be a constant`);
   }
 
+  /** A constant of real numbers: float32, or codes with a scale. */
+  realConstant(i: number, what: string): Constant {
+    const constant = this.constant(i, what);
+    if (constant.type !== "float32" && !constant.quantization)
+      this.malformed(`${what} of floats, or dequantized`, constant.type);
+    return constant;
+  }
+
   /** The elements of a constant operand. */
   numbers(i: number, what: string): number[] {
     return numbersOf(this.constant(i, what), this.builder.budget);
