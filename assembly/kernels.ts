@@ -25,6 +25,24 @@ export {
   softmax_table_f32,
   softmax_table_s8,
 } from "./softmax";
+export { conv_2d_s16, depthwise_conv_2d_s16, fully_connected_s16 } from "./wide/convolution";
+export { dequantize_s16_f32, pad_s16, quantize_f32_s16 } from "./wide/convert";
+export {
+  add_s16,
+  logistic_s16,
+  mul_s16,
+  rescale_s8_s16,
+  rescale_s8_s32,
+  rescale_s16_s8,
+  rescale_s16_s16,
+  rescale_s16_s32,
+  rescale_s32_s8,
+  rescale_s32_s16,
+  tanh_s16,
+} from "./wide/elementwise";
+export { average_pool_2d_s16, max_pool_2d_s16 } from "./wide/pool";
+export { requantize_narrowed_s64, requantize_s64 } from "./wide/requantize";
+export { softmax_s8_s16, softmax_s16, softmax_tables_s16 } from "./wide/softmax";
 
 /** The first byte of memory that the module does not use itself. */
 export function heap_base(): usize {

@@ -178,6 +178,59 @@ export class Copy extends Operands {
   bytes: i32;
 }
 
+/** int16 activations: `segment` is how many offsets are summed in int32 before the sum goes to int64. */
+@unmanaged
+export class WideConvolution extends Convolution {
+  segment: i32;
+}
+
+@unmanaged
+export class WideFullyConnected extends Packed {
+  segment: i32;
+}
+
+/** shift: of the power-of-two form, of the operand that `shifted` (1 or 2) names. */
+@unmanaged
+export class WideAdd extends Add {
+  shifted: i32;
+}
+
+/** Each way of a leaky RELU; the same twice for a plain requantization. */
+@unmanaged
+export class Rescale extends Operands {
+  elements: i32;
+  inputOffset: i32;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+  requantizer: i32;
+  multiplier: i32;
+  shift: i32;
+  negativeMultiplier: i32;
+  negativeShift: i32;
+}
+
+/** expTable, reciprocalTable: 513 int16 each. */
+@unmanaged
+export class WideSoftmax extends Operands {
+  rows: i32;
+  rowSize: i32;
+  requantizer: i32;
+  multiplier: i32;
+  shift: i32;
+  expTable: usize;
+  reciprocalTable: usize;
+}
+
+/** table: 256 uint16, about sigmoid(i / 24) * 2^16. multiplier, shift: to the table's input, see elementwise.ts of wide. */
+@unmanaged
+export class WideLogistic extends Operands {
+  elements: i32;
+  table: usize;
+  multiplier: i32;
+  shift: i32;
+}
+
 /** result[i] = f(a[i], b[i], c[i]) over int32 (or float32) arrays. */
 @unmanaged
 export class Primitive {

@@ -37,7 +37,7 @@ function saturatingShiftLeft(value: i32, bits: i32): i32 {
 }
 
 /** 1 / (1 + value), value in [0, 1) and result in Q0.31. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */
-function oneOverOnePlus(value: i32): i32 {
+export function oneOverOnePlus(value: i32): i32 {
   const half = <i32>((<i64>value + i32.MAX_VALUE + 1) >> 1);
   let x = 1515870810 + saturatingDoublingHighMultiply(half, -1010580540);
   for (let step = 0; step < 3; step++) {
@@ -55,7 +55,7 @@ function rowMaximum(row: usize, size: i32): i32 {
 }
 
 /** Exponentials (Q0.31) into scratch, -1 where the difference is below diffMin; returns their sum in Q12.19. */
-function exponentials(p: Softmax, row: usize): i64 {
+export function exponentials(p: Softmax, row: usize): i64 {
   const maximum = rowMaximum(row, p.rowSize);
   let sum: i64 = 0,
     next = p.scratch;

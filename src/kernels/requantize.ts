@@ -150,9 +150,8 @@ export function quantizeMultiplier(value: number): { multiplier: number; shift: 
   return shift < -31 ? { multiplier: 0, shift: 0 } : { multiplier, shift };
 }
 
-/** Fields of AddFixedPoint from the three scales. Source: TFLite kernels/add.cc, int8. */
-export function addMultipliers(scale1: number, scale2: number, outputScale: number) {
-  const leftShift = 20;
+/** Fields of AddFixedPoint from the three scales; leftShift: 20 for int8, 15 for int16. Source: TFLite kernels/add.cc. */
+export function addMultipliers(scale1: number, scale2: number, outputScale: number, leftShift = 20) {
   const twiceMaximum = 2 * Math.max(scale1, scale2);
   const input1 = quantizeMultiplier(scale1 / twiceMaximum);
   const input2 = quantizeMultiplier(scale2 / twiceMaximum);
