@@ -18,6 +18,7 @@ export {
   requantize_panel_s8,
   requantize_single_s32,
 } from "./requantize";
+export { requantize_neon_s32 } from "./rounding";
 export {
   exp_on_negative_values_s32,
   one_over_one_plus_x_s32,

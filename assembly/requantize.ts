@@ -1,6 +1,7 @@
 /** From int32 accumulators to int8: the requantizers of ARITHMETIC.md section 1, exact for every int32, and the vector
  * forms that need bounds. src/kernels/requantizers.ts chooses and says why; numbers are shared with it by a test. */
 import { Primitive, Requantized } from "./params";
+import { NEON_DOUBLE, requantizeRare } from "./rounding";
 
 export const DOUBLE_EXACT: i32 = 0;
 export const DOUBLE_BOUNDED: i32 = 1;
@@ -85,7 +86,9 @@ export function requantizeOne(
   let value: i32;
   if (requantizer == FLOAT_EVEN) value = requantizeFloat(acc, scale, low - offset, high - offset);
   else if (isDouble(requantizer)) value = requantizeDouble(acc, multiplier, shift);
-  else value = requantizeSingle(acc, multiplier, shift);
+  else if (requantizer >= NEON_DOUBLE) {
+    value = requantizeRare(requantizer, acc, multiplier, shift, scale, low - offset, high - offset);
+  } else value = requantizeSingle(acc, multiplier, shift);
   return min(max(value, low - offset), high - offset) + offset;
 }
 

@@ -4,20 +4,37 @@
 import type { Kernels } from "./module.ts";
 
 /** tflite-double: two roundings (ARITHMETIC P4: TFLite reference, TFLM, CMSIS-NN, ESP-NN, Ethos-U). tflite-single: one,
- * half up (P5: ruy, CMSIS_NN_USE_SINGLE_ROUNDING). float-even: float32 scale, half to even (P8: XNNPACK, ORT). */
-export type RequantizerName = "tflite-double" | "tflite-single" | "float-even";
+ * half up (P5: ruy, CMSIS_NN_USE_SINGLE_ROUNDING). float-even: float32 scale, half to even (P8: XNNPACK, ORT). The others:
+ * rounding.ts. */
+export type RequantizerName = FixedPoint["requantizer"] | FloatScale["requantizer"];
 
 /** One entry for the whole tensor, or one an output channel. multiplier: int32; shift: [-31, 30], positive is left. */
 export interface FixedPoint {
-  requantizer: "tflite-double" | "tflite-single";
+  requantizer:
+    | "tflite-double"
+    | "tflite-single"
+    | "neon-double"
+    | "half-away"
+    | "half-even"
+    | "toward-zero"
+    | "floor-nudge"
+    | "sixteen-bit"
+    | "wrap-sixteen"
+    | "carry-shift";
   multiplier: ArrayLike<number>;
   shift: ArrayLike<number>;
 }
 /** scale: float32, one entry or one an output channel: f32(f32(inputScale * filterScale) / outputScale). */
-export interface FloatScale {
+export interface FloatEven {
   requantizer: "float-even";
   scale: ArrayLike<number>;
 }
+/** The same with ties up. */
+export interface FloatUp {
+  requantizer: "float-up";
+  scale: ArrayLike<number>;
+}
+export type FloatScale = FloatEven | FloatUp;
 /** The output is the int32 accumulator itself (bias included, wrapped): four bytes a value, no clamp. */
 export interface Accumulator {
   requantizer: "none";

@@ -49,7 +49,7 @@ function layerArgs(
     (_, i) => ((Math.imul(i, 2654435761) >>> 8) % span) - (span >> 1),
   );
   const scaling =
-    requantizer === "float-even"
+    requantizer === "float-even" || requantizer === "float-up"
       ? { requantizer, scale: new Float32Array(outputDepth).fill(0.0017) }
       : {
           requantizer,

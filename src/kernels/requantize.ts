@@ -1,5 +1,7 @@
 /** The requantization primitives in exact integers, one value at a time: what the wasm kernels are tested against.
  * Numbers (P1...) are those of the arithmetic reference; every integer is an int32 unless said otherwise. */
+import type { RequantizerName } from "./args.ts";
+import { ROUNDINGS } from "./rounding.ts";
 
 const INT32_MIN = -2147483648;
 const INT32_MAX = 2147483647;
@@ -58,13 +60,6 @@ export function requantizeSingle(acc: number, multiplier: number, shift: number)
   return wrap32((BigInt(acc) * BigInt(multiplier) + (1n << BigInt(30 - shift))) >> BigInt(31 - shift));
 }
 
-/** P6: as P4 with the second rounding half up. Source: TFLite MultiplyByQuantizedMultiplier4Rows on NEON. */
-export function requantizeNeon(acc: number, multiplier: number, shift: number): number {
-  const shifted = wrap32(BigInt(acc) << BigInt(Math.max(shift, 0)));
-  const high = saturatingDoublingHighMultiply(shifted, multiplier);
-  return shift >= 0 ? high : wrap32((BigInt(high) + (1n << BigInt(-shift - 1))) >> BigInt(-shift));
-}
-
 /**
  * P7: int64 accumulators, multiplier reduced to 16 bits, half up; shift at most 7.
  * Source: arm_nn_requantize_s64, CMSIS-NN 7.0.0, which keeps 32 bits of the value before its last one.
@@ -82,19 +77,27 @@ export function requantizeFloat(acc: number, scale: number, low: number, high: n
 
 /** One accumulator by any requantizer but "none": rounded, offset added without wrapping, clamped. */
 export function requantize(
-  requantizer: "tflite-double" | "tflite-single" | "float-even",
+  requantizer: RequantizerName,
   acc: number,
   channel: { multiplier: number; shift: number; scale: number },
   output: { outputOffset: number; activationMin: number; activationMax: number },
 ): number {
   const { outputOffset, activationMin, activationMax } = output;
-  const value = {
-    "tflite-double": () => requantizeDouble(acc, channel.multiplier, channel.shift),
-    "tflite-single": () => requantizeSingle(acc, channel.multiplier, channel.shift),
-    "float-even": () =>
-      requantizeFloat(acc, channel.scale, activationMin - outputOffset, activationMax - outputOffset),
-  }[requantizer]();
-  return clamp(value + outputOffset, activationMin, activationMax);
+  const [low, high] = [activationMin - outputOffset, activationMax - outputOffset];
+  return clamp(unclamped(requantizer, acc, channel, low, high) + outputOffset, activationMin, activationMax);
+}
+
+function unclamped(
+  requantizer: RequantizerName,
+  acc: number,
+  channel: { multiplier: number; shift: number; scale: number },
+  low: number,
+  high: number,
+): number {
+  if (requantizer === "tflite-double") return requantizeDouble(acc, channel.multiplier, channel.shift);
+  if (requantizer === "tflite-single") return requantizeSingle(acc, channel.multiplier, channel.shift);
+  if (requantizer === "float-even") return requantizeFloat(acc, channel.scale, low, high);
+  return ROUNDINGS[requantizer](acc, channel, low, high);
 }
 
 /** P11: exp(value), value <= 0 in Q5.26, result Q0.31. Source: gemmlowp exp_on_negative_values. */

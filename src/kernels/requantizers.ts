@@ -39,6 +39,10 @@ function packFixedPoint(words: Int32Array, lane: number, { multiplier, shift }: 
   words[SHIFT + lane] = shift;
 }
 
+function packScale(words: Int32Array, lane: number, { scale }: Channel): void {
+  new Float32Array(words.buffer, words.byteOffset, words.length)[MULTIPLIER + lane] = scale;
+}
+
 /** The first form of a requantizer that allows a layer is taken. */
 export const FORMS: readonly Form[] = [
   {
@@ -108,9 +112,34 @@ export const FORMS: readonly Form[] = [
     requantizer: "float-even",
     reason: "clamped before it is rounded, so right for every accumulator",
     allows: always,
-    pack(words, lane, { scale }) {
-      new Float32Array(words.buffer, words.byteOffset, words.length)[MULTIPLIER + lane] = scale;
-    },
+    pack: packScale,
+  },
+  ...(
+    [
+      [8, "neon-double"],
+      [9, "half-away"],
+      [10, "half-even"],
+      [11, "toward-zero"],
+      [12, "floor-nudge"],
+      [13, "sixteen-bit"],
+      [14, "wrap-sixteen"],
+      [15, "carry-shift"],
+    ] as const
+  ).map(
+    ([id, requantizer]): Form => ({
+      id,
+      requantizer,
+      reason: "of rare families: 64-bit scalar, right for every accumulator",
+      allows: requantizer === "wrap-sixteen" ? (_, { min }) => min >= 0 : always,
+      pack: packFixedPoint,
+    }),
+  ),
+  {
+    id: 16,
+    requantizer: "float-up",
+    reason: "of rare families: scalar, clamped before it is rounded",
+    allows: always,
+    pack: packScale,
   },
   {
     id: 5,
@@ -130,7 +159,7 @@ export function exactForm(requantizer: Requantization["requantizer"]): number {
 export function channelOf(args: Requantization, channel: number): Channel {
   const at = (values: ArrayLike<number>) => values[values.length === 1 ? 0 : channel];
   if (args.requantizer === "none") return { multiplier: 0, shift: 0, scale: 0 };
-  if (args.requantizer === "float-even") {
+  if (args.requantizer === "float-even" || args.requantizer === "float-up") {
     return { multiplier: 0, shift: 0, scale: Math.fround(at(args.scale)) };
   }
   return { multiplier: at(args.multiplier), shift: at(args.shift), scale: 0 };

@@ -1,6 +1,6 @@
 /** Golden vectors of CMSIS-NN (kernel, rounding, cases) run through the kernels. */
 import { ModelFormatError } from "../errors.ts";
-import type { FixedPoint, Operands, Output, Values, Window } from "./args.ts";
+import type { AddFixedPoint, FixedPoint, Operands, Output, Values, Window } from "./args.ts";
 import type { Kernels } from "./module.ts";
 import { OPS } from "./ops.ts";
 import { setParam, writeParams } from "./params.ts";
@@ -29,7 +29,7 @@ interface Run {
 }
 
 /** What a case asks of the kernels. */
-type Prepare = (kernels: Kernels, fields: Fields, requantizer: FixedPoint["requantizer"]) => Run;
+type Prepare = (kernels: Kernels, fields: Fields, requantizer: AddFixedPoint["requantizer"]) => Run;
 
 const INT32 = [-(2 ** 31), 2 ** 31 - 1] as const;
 const SHIFT = [-31, 30] as const;
@@ -44,7 +44,7 @@ function activation(params: Fields) {
   return { activationMin, activationMax: params.integer("activation_max", activationMin, 127) };
 }
 
-function fixedPoint(fields: Fields, requantizer: FixedPoint["requantizer"], channels: number): FixedPoint {
+function fixedPoint(fields: Fields, requantizer: AddFixedPoint["requantizer"], channels: number): FixedPoint {
   return {
     requantizer,
     multiplier: fields.integers("multiplier", ...INT32, channels),
@@ -344,7 +344,7 @@ const SKIPPED: Record<string, string> = {
   arm_nn_requantize_s64: INT16,
 };
 
-const REQUANTIZERS: Record<string, FixedPoint["requantizer"]> = {
+const REQUANTIZERS: Record<string, AddFixedPoint["requantizer"]> = {
   double: "tflite-double",
   single: "tflite-single",
 };

@@ -1,4 +1,12 @@
-import type { FixedPoint, FloatScale, Output, Requantization, Step, Window } from "../kernels/args.ts";
+import type {
+  AddFixedPoint,
+  FixedPoint,
+  FloatScale,
+  Output,
+  Requantization,
+  Step,
+  Window,
+} from "../kernels/args.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import {
@@ -256,7 +264,7 @@ const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
           })
         : OPS.ADD.prepare(kernels, {
             ...common,
-            requantizer: requantizer as FixedPoint["requantizer"],
+            requantizer: requantizer as AddFixedPoint["requantizer"],
             ...addMultipliers(...scales),
           }),
     );
