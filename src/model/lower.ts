@@ -1,24 +1,14 @@
-import type {
-  AddFixedPoint,
-  FixedPoint,
-  FloatScale,
-  Output,
-  Requantization,
-  Step,
-  Window,
-} from "../kernels/args.ts";
+import type { AddFixedPoint, FixedPoint, FloatScale, Requantization, Step, Window } from "../kernels/args.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import {
   addMultipliers,
   addMultipliersXnnpack,
   meanMultiplier,
-  quantizeMultiplier,
   requantizeMultiplierXnnpack,
-  roundHalfAway,
   softmaxMultiplier,
 } from "../kernels/requantize.ts";
-import type { Profile, Requantizer } from "../profile/schema.ts";
+import type { Profile } from "../profile/schema.ts";
 import {
   type Activation,
   type Attributes,
@@ -26,80 +16,24 @@ import {
   type Graph,
   type Node,
   type OpName,
-  type Tensor,
   windowAxis,
 } from "./graph.ts";
+import {
+  first,
+  int8,
+  int8Activation,
+  type Lowering,
+  only,
+  outputArgs,
+  requantization,
+  type Site,
+  scaleOf,
+  sharesScale,
+  unary,
+  zeroPointOf,
+} from "./site.ts";
 
-/** What a lowering sees: operand tensors in order (undefined where optional and absent) and the node's output. */
-export interface Site<Op extends OpName = OpName> {
-  attributes: Attributes[Op];
-  inputs: Tensor[];
-  output: Tensor;
-  kernels: Kernels;
-  profile: Profile;
-}
-
-/** A row: why this node cannot run on the profile (empty if it can), and the step that runs it. A lowering that returns
- * null leaves the bytes as they are: the output is the input. */
-export interface Lowering<Op extends OpName> {
-  refuse(site: Site<Op>): string;
-  lower(site: Site<Op>): Step | null;
-}
-
-const only = (what: string, ok: boolean) => (ok ? "" : what);
-const first = (...reasons: string[]) => reasons.find((reason) => reason !== "") ?? "";
-
-function int8Activation(tensor: Tensor, name: string): string {
-  if (tensor.data) return `${name}: needs an activation, is a constant`;
-  return int8(tensor, name);
-}
-
-function int8(tensor: Tensor, name: string): string {
-  if (tensor.dtype !== "int8") return `${name}: needs int8, is ${tensor.dtype}`;
-  return only(`${name}: needs one scale and zero point`, tensor.quantization?.scale.length === 1);
-}
-
-const unary = ({ inputs: [x], output }: Site) =>
-  first(int8Activation(x, "input"), int8Activation(output, "output"));
-
-const sharesScale = ({ inputs: [x], output }: Site) =>
-  only(
-    "output: needs the scale and zero point of the input",
-    x.quantization?.scale[0] === output.quantization?.scale[0] &&
-      x.quantization?.zeroPoint[0] === output.quantization?.zeroPoint[0],
-  );
-
-const scaleOf = ({ quantization }: Tensor) => quantization!.scale[0];
-const zeroPointOf = ({ quantization }: Tensor) => quantization!.zeroPoint[0];
-
-/** [low, high] of a fused activation in output codes. Source: CalculateActivationRangeQuantized, LiteRT. */
-export function activationRange(activation: Activation, output: Tensor): [number, number] {
-  const code = (real: number) => zeroPointOf(output) + roundHalfAway(Math.fround(real / scaleOf(output)));
-  const low = activation === "NONE" ? -128 : Math.max(-128, code(activation === "RELU_N1_TO_1" ? -1 : 0));
-  const high =
-    activation === "RELU6"
-      ? Math.min(127, code(6))
-      : activation === "RELU_N1_TO_1"
-        ? Math.min(127, code(1))
-        : 127;
-  return [low, high];
-}
-
-function outputArgs(activation: Activation, output: Tensor): Output {
-  const [activationMin, activationMax] = activationRange(activation, output);
-  return { outputOffset: zeroPointOf(output), activationMin, activationMax };
-}
-
-/** One multiplier for each real factor, in the requantizer's own form. doubles: exact products; floats: f32 ones. */
-function requantization(
-  requantizer: Requantizer,
-  doubles: number[],
-  floats: number[],
-): FixedPoint | FloatScale {
-  if (requantizer === "float-even") return { requantizer, scale: Float32Array.from(floats) };
-  const pairs = doubles.map(quantizeMultiplier);
-  return { requantizer, multiplier: pairs.map((p) => p.multiplier), shift: pairs.map((p) => p.shift) };
-}
+export { activationRange, type Lowering, type Site } from "./site.ts";
 
 /** input scale * filter scale / output scale, per channel or once. `narrow`: the product is formed in float32. */
 function convolutionRequantization(site: Site, narrow: boolean): Requantization {
