@@ -18,6 +18,15 @@ export {
   requantize_panel_s8,
   requantize_single_s32,
 } from "./requantize";
+export { conv_2d_ordered_s8 } from "./ordered";
+export {
+  average_pool_2d_rounded_s8,
+  lookup_pair_s8,
+  softmax_double_table_f32,
+  softmax_onnxruntime_s8,
+  softmax_short_table_s32,
+  softmax_short_table_s8,
+} from "./tables";
 export { requantize_neon_s32 } from "./rounding";
 export {
   exp_on_negative_values_s32,

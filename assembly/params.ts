@@ -178,6 +178,78 @@ export class Copy extends Operands {
   bytes: i32;
 }
 
+/** accumulator: see ordered.ts. multipliers, shifts, scales, bias: one an output channel; weights: OHWI int8. */
+@unmanaged
+export class Ordered extends Operands {
+  requantizer: i32;
+  accumulator: i32;
+  weights: usize;
+  bias: usize;
+  multipliers: usize;
+  shifts: usize;
+  scales: usize;
+  inputOffset: i32;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  outputDepth: i32;
+  groupDepth: i32;
+  groupOutputs: i32;
+  filterHeight: i32;
+  filterWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  dilationHeight: i32;
+  dilationWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+}
+
+@unmanaged
+export class PairLookup extends Operands {
+  input2: usize;
+  input2Stride: i32;
+  elements: i32;
+  table: usize;
+}
+
+@unmanaged
+export class RoundedPool extends Operands {
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  filterHeight: i32;
+  filterWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  activationMin: i32;
+  activationMax: i32;
+  rounding: i32;
+  inputOffset: i32;
+  inputScale: i32;
+  outputScale: i32;
+  outputOffset: i32;
+}
+
+@unmanaged
+export class SoftmaxTable extends Operands {
+  rows: i32;
+  rowSize: i32;
+  table: usize;
+  scale: i32;
+  outputScale: i32;
+  outputOffset: i32;
+}
+
 /** int16 activations: `segment` is how many offsets are summed in int32 before the sum goes to int64. */
 @unmanaged
 export class WideConvolution extends Convolution {

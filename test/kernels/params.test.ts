@@ -32,13 +32,24 @@ test("every block that a kernel reads is listed in TypeScript", () => {
 });
 
 test("requantizer forms have the kernels' numbers", () => {
-  const text = source("requantize");
-  const number = (name: string) => Number(text.match(new RegExp(`export const ${name}: i32 = (\\d+);`))?.[1]);
+  const text = source("requantize") + source("rounding");
+  const number = (name: string) => Number(text.match(new RegExp(`const ${name}: i32 = (\\d+);`))?.[1]);
   const fixed = ["DOUBLE", "SINGLE"].flatMap((name) => [
     `${name}_ALIGNED`,
     `${name}_BOUNDED`,
     `${name}_EXACT`,
   ]);
-  const names = [...fixed, "FLOAT_EVEN", "NONE"];
+  const rare = [
+    "NEON_DOUBLE",
+    "HALF_AWAY",
+    "HALF_EVEN",
+    "TOWARD_ZERO",
+    "FLOOR_NUDGE",
+    "SIXTEEN_BIT",
+    "WRAP_SIXTEEN",
+    "CARRY_SHIFT",
+    "FLOAT_UP",
+  ];
+  const names = [...fixed, "FLOAT_EVEN", ...rare, "NONE"];
   expect(FORMS.map((form) => form.id)).toEqual(names.map(number));
 });
