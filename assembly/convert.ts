@@ -1,5 +1,5 @@
 /** QUANTIZE, DEQUANTIZE, 256-entry tables, PAD and copies. */
-import { Copy, Lookup, Pad, Quantize } from "./params";
+import { Cast, Copy, Lookup, Pad, Quantize } from "./params";
 
 /** round(value), or rint(value) where halfEven; beyond +-512, which any zero point saturates, and NaN as 0. */
 @inline
@@ -57,6 +57,22 @@ export function pad_s8(params: usize): void {
       let target = plane;
       for (let j = 0; j < p.size1; j++, target += outputRow, input += row) memory.copy(target, input, row);
     }
+  }
+}
+
+/** int8 codes plus inputOffset to int32. */
+export function cast_s8_s32(params: usize): void {
+  const p = changetype<Cast>(params);
+  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
+    store<i32>(p.output + (i << 2), <i32>load<i8>(p.input + i) + p.inputOffset);
+  }
+}
+
+/** The low eight bits of int32. */
+export function cast_s32_s8(params: usize): void {
+  const p = changetype<Cast>(params);
+  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
+    store<i8>(p.output + i, <i8>(load<i32>(p.input + (i << 2)) + p.inputOffset));
   }
 }
 

@@ -1,5 +1,5 @@
 /** Exports of build/kernels.simd.wasm and build/kernels.scalar.wasm: one i32 each, the address of a block of params.ts. */
-export { copy, dequantize_s8_f32, lookup_s8, pad_s8, quantize_f32_s8 } from "./convert";
+export { cast_s8_s32, cast_s32_s8, copy, dequantize_s8_f32, lookup_s8, pad_s8, quantize_f32_s8 } from "./convert";
 export {
   conv_2d_s4,
   conv_2d_s8,
@@ -9,6 +9,19 @@ export {
   fully_connected_s8,
 } from "./convolution";
 export { add_s8, mul_s8 } from "./elementwise";
+export {
+  copy_rows,
+  gather,
+  lookup_by_position,
+  resize_bilinear_s8,
+  resize_nearest_neighbor,
+} from "./layout";
+export {
+  log_softmax_f32,
+  log_softmax_s8,
+  log_softmax_table_s8,
+  log_x_for_x_greater_than_or_equal_to_1_s32,
+} from "./logSoftmax";
 export { average_pool_2d_s8, max_pool_2d_s8, mean_s8 } from "./pool";
 export {
   divide_by_power_of_two_s32,

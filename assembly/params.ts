@@ -37,7 +37,8 @@ export class Packed extends Requantized {
   inputDepth: i32;
 }
 
-/** padded*: the widened image; pixelBytes: one of its pixels. */
+/** padded*: the widened image; pixelBytes: one of its pixels; spacing*: from one pixel of the input to the next, in pixels
+ * of it, 1 but for TRANSPOSE_CONV. */
 @unmanaged
 export class Convolution extends Packed {
   inputHeight: i32;
@@ -52,6 +53,8 @@ export class Convolution extends Packed {
   paddedWidth: i32;
   pixelBytes: i32;
   depthMultiplier: i32;
+  spacingHeight: i32;
+  spacingWidth: i32;
 }
 
 @unmanaged
@@ -94,8 +97,10 @@ export class Mul extends Elementwise {
   scale: i32;
 }
 
+/** inputOffset: what codes are averaged with: 128 where they stand for uint8. */
 @unmanaged
 export class Pool extends Operands {
+  inputOffset: i32;
   inputHeight: i32;
   inputWidth: i32;
   inputDepth: i32;
@@ -140,6 +145,78 @@ export class Softmax extends Operands {
   scale: i32;
   outputScale: i32;
   outputOffset: i32;
+}
+
+/** Bytes of an image from `start`; imageBytes: from one to the next. */
+@unmanaged
+export class Gather extends Operands {
+  size0: i32;
+  size1: i32;
+  size2: i32;
+  size3: i32;
+  size4: i32;
+  stride0: i32;
+  stride1: i32;
+  stride2: i32;
+  stride3: i32;
+  stride4: i32;
+  start: i32;
+  runBytes: i32;
+  imageBytes: i32;
+}
+
+@unmanaged
+export class CopyRows extends Operands {
+  rows: i32;
+  rowBytes: i32;
+  outputStart: i32;
+  outputStride: i32;
+  table: usize;
+}
+
+@unmanaged
+export class PositionLookup extends Operands {
+  elements: i32;
+  rows: usize;
+  tables: usize;
+}
+
+/** rows, columns: see layout.ts. */
+@unmanaged
+export class Resize extends Operands {
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  rows: usize;
+  columns: usize;
+  weightBits: i32;
+  halfAway: i32;
+}
+
+/** single: 1 for P5 in place of P4; table, scale, outputScale and outputOffset: of the float form. */
+@unmanaged
+export class LogSoftmax extends Operands {
+  rows: i32;
+  rowSize: i32;
+  single: i32;
+  multiplier: i32;
+  shift: i32;
+  diffMin: i32;
+  reverseMultiplier: i32;
+  reverseShift: i32;
+  table: usize;
+  scale: i32;
+  outputScale: i32;
+  outputOffset: i32;
+}
+
+/** int8 codes are read plus inputOffset. */
+@unmanaged
+export class Cast extends Operands {
+  elements: i32;
+  inputOffset: i32;
 }
 
 /** Three dimensions with counts before and after. */

@@ -19,8 +19,8 @@ function addRow(input: usize, sums: usize, count: i32): void {
 
 /** Four quotients, ties away from zero. A float32 holds |sum| + half up to 2^24 and its quotient never rounds up to an integer. */
 @inline
-function averageLanes(sums: usize, half: v128, count: v128): v128 {
-  const sum = v128.load(sums),
+function averageLanes(sums: usize, shift: v128, half: v128, count: v128): v128 {
+  const sum = i32x4.add(v128.load(sums), shift),
     sign = i32x4.shr_s(i32x4.sub(sum, i32x4.splat(1)), 31);
   const nudged = i32x4.add(sum, i32x4.sub(v128.xor(half, sign), sign));
   return i32x4.trunc_sat_f32x4_s(f32x4.div(f32x4.convert_i32x4_s(nudged), count));
@@ -29,25 +29,28 @@ function averageLanes(sums: usize, half: v128, count: v128): v128 {
 /** Quotients of `depth` sums by `count`, clamped, as int8. */
 function averageSums(p: Pool, sums: usize, count: i32, output: usize): void {
   const half = count / 2,
+    shift = p.inputOffset * count,
     low = p.activationMin,
     high = p.activationMax;
   let channel = 0;
   if (ASC_FEATURE_SIMD) {
     const halves = i32x4.splat(half),
+      shifts = i32x4.splat(shift),
       counts = f32x4.splat(<f32>count);
     const low8 = i8x16.splat(<i8>low),
       high8 = i8x16.splat(<i8>high),
-      offset = i16x8.splat(0);
+      offset = i16x8.splat(<i16>-p.inputOffset);
     for (; count < 65536 && channel < p.inputDepth; channel += 8, sums += 32) {
-      const value0 = averageLanes(sums, halves, counts),
-        value1 = averageLanes(sums + 16, halves, counts);
+      const value0 = averageLanes(sums, shifts, halves, counts),
+        value1 = averageLanes(sums + 16, shifts, halves, counts);
       const lanes = min(8, p.inputDepth - channel);
       storeLanes(output + <usize>channel, outputLanes(value0, value1, offset, low8, high8), lanes);
     }
   }
   for (; channel < p.inputDepth; channel++, sums += 4) {
-    const sum = load<i32>(sums);
-    store<i8>(output + <usize>channel, <i8>min(max((sum > 0 ? sum + half : sum - half) / count, low), high));
+    const sum = load<i32>(sums) + shift;
+    const value = (sum > 0 ? sum + half : sum - half) / count - p.inputOffset;
+    store<i8>(output + <usize>channel, <i8>min(max(value, low), high));
   }
 }
 
@@ -131,7 +134,7 @@ function pool(average: bool, p: Pool): void {
   }
 }
 
-/** Raw sum over the taps inside the image by their number, ties away from zero; then the clamp. A window that holds no
+/** Sum of x + inputOffset over the taps inside the image by their number, ties away from zero; then the clamp. A window that holds no
  * tap would divide by 0: compile() refuses it. Source: TFLite reference/integer_ops/pooling.h; arm_avgpool_s8. */
 export function average_pool_2d_s8(params: usize): void {
   pool(true, changetype<Pool>(params));

@@ -9,7 +9,7 @@ function scaleByBit(value: i32, quarters: i32, bit: i32, factor: i32): i32 {
 }
 
 /** exp(value), value <= 0 in Q5.26, result Q0.31. Source: gemmlowp fixedpoint.h exp_on_negative_values. */
-function expOnNegativeValues(value: i32): i32 {
+export function expOnNegativeValues(value: i32): i32 {
   if (value == 0) return i32.MAX_VALUE;
   const quarter = 1 << 24;
   const remainder = (value & (quarter - 1)) - quarter;
@@ -31,7 +31,7 @@ function expOnNegativeValues(value: i32): i32 {
 }
 
 @inline
-function saturatingShiftLeft(value: i32, bits: i32): i32 {
+export function saturatingShiftLeft(value: i32, bits: i32): i32 {
   const shifted = (<i64>value) << bits;
   return <i32>min<i64>(max<i64>(shifted, i32.MIN_VALUE), i32.MAX_VALUE);
 }
@@ -48,7 +48,7 @@ export function oneOverOnePlus(value: i32): i32 {
 }
 
 @inline
-function rowMaximum(row: usize, size: i32): i32 {
+export function rowMaximum(row: usize, size: i32): i32 {
   let maximum = <i32>load<i8>(row);
   for (let i = 1; i < size; i++) maximum = max(maximum, <i32>load<i8>(row + <usize>i));
   return maximum;

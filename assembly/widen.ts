@@ -34,6 +34,7 @@ function clear(address: usize, bytes: usize): void {
 /** Clears what widenImage does not write. Once a call: images after the first leave it as it is. */
 export function clearPadding(p: Convolution, padded: usize): void {
   const rowBytes = <usize>(p.paddedWidth * p.pixelBytes);
+  if ((p.spacingHeight | p.spacingWidth) > 1) return clear(padded, <usize>p.paddedHeight * rowBytes);
   const top = min(p.padTop, p.paddedHeight),
     left = min(p.padLeft, p.paddedWidth);
   const rows = min(p.inputHeight, p.paddedHeight - top),
@@ -49,8 +50,26 @@ export function clearPadding(p: Convolution, padded: usize): void {
   clear(row, <usize>(p.paddedHeight - top - rows) * rowBytes);
 }
 
+/** One image NHWC into a padded one that is clear, its pixels `spacing` apart: what TRANSPOSE_CONV convolves. */
+function spreadImage(p: Convolution, input: usize, padded: usize): void {
+  const pixelBytes = <usize>p.pixelBytes,
+    rowBytes = <usize>(p.paddedWidth * p.spacingHeight) * pixelBytes;
+  const rows = min(p.inputHeight, (p.paddedHeight - p.padTop - 1) / p.spacingHeight + 1),
+    columns = min(p.inputWidth, (p.paddedWidth - p.padLeft - 1) / p.spacingWidth + 1);
+  const depth = p.inputDepth,
+    step = <usize>p.spacingWidth * pixelBytes;
+  let row = padded + <usize>(p.padTop * p.paddedWidth + p.padLeft) * pixelBytes;
+  for (let y = 0; y < rows; y++, row += rowBytes) {
+    let pixel = row,
+      source = input + <usize>(y * p.inputWidth * depth);
+    for (let x = 0; x < columns; x++, pixel += step, source += <usize>depth)
+      widenRun(source, pixel, depth, p.inputOffset);
+  }
+}
+
 /** One image NHWC into its place in the padded one. Rows and columns that no output reads are left out. */
 export function widenImage(p: Convolution, input: usize, padded: usize): void {
+  if ((p.spacingHeight | p.spacingWidth) > 1) return spreadImage(p, input, padded);
   const pixelBytes = <usize>p.pixelBytes,
     rowBytes = <usize>p.paddedWidth * pixelBytes;
   const top = min(p.padTop, p.paddedHeight),

@@ -64,11 +64,12 @@ export interface Window {
   padLeft: number;
 }
 
-/** weightBits 8: int8. 4: two a byte, even index in the low nibble, one stream without row padding (TFLite, CMSIS-NN);
- * they stay 4-bit in memory. bias: one an output channel, or null for zeros. */
+/** weightBits 8: int8, or in convolutions -255..255 as int16: uint8 less its zero point. 4: two a byte, even index in the low
+ * nibble, one stream without row padding (TFLite, CMSIS-NN); they stay 4-bit in memory. bias: one an output channel, or null
+ * for zeros. */
 export interface Weights {
   weightBits: 8 | 4;
-  filter: Int8Array | Uint8Array;
+  filter: Int8Array | Uint8Array | Int16Array;
   bias: ArrayLike<number> | null;
 }
 
@@ -139,8 +140,13 @@ export type AddArgs = Elementwise & (AddFixedPoint | AddXnnpack) & { input2Sign?
 /** One multiplier and shift (double or single rounding), or one float32 scale f32(f32(s1 * s2) / so) (XNNPACK). */
 export type MulArgs = Elementwise & (FixedPoint | FloatScale);
 
-/** Raw sum over the taps inside the image, divided with ties away from zero; input and output share scale and zero point. */
-export type AveragePool2dArgs = Window & { activationMin: number; activationMax: number };
+/** Sum over the taps inside the image, divided with ties away from zero; input and output share scale and zero point.
+ * inputOffset: 128 where the codes stand for uint8, which are averaged as such. */
+export type AveragePool2dArgs = Window & {
+  activationMin: number;
+  activationMax: number;
+  inputOffset?: number;
+};
 export type MaxPool2dArgs = AveragePool2dArgs;
 
 /** shape: of one image. axes: indices into `shape`, so without the batch. FixedPoint: multiplier and shift already divided
@@ -200,6 +206,9 @@ export interface Operands {
   output: number;
   /** Free for the length of a call; may be shared by all steps. Left out: for steps whose scratchBytes is 0. */
   scratch?: number;
+  /** All of them, for steps that have more than two operands or several outputs. */
+  inputs?: readonly number[];
+  outputs?: readonly number[];
 }
 
 /** A kernel with everything but its operands and the number of images. Constants are packed into wasm memory once. */

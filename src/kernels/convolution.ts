@@ -14,7 +14,7 @@ import type { Kernels } from "./module.ts";
 import { requantize } from "./requantize.ts";
 import { channelOf, chooseForm, PANEL_LANES, packPanels } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
-import { accumulatorBound, inputBound, int8Weights, packWeights } from "./weights.ts";
+import { accumulatorBound, inputBound, packWeights, partOf, partsOf, wholeWeights } from "./weights.ts";
 
 /** assembly/convolution.ts IMAGE and CHUNK_ROWS; overread: a run of odd length reads one value more. */
 const SCRATCH_HEAD = 512 + 64 * 32;
@@ -108,15 +108,20 @@ function tapOffsets(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, column
   return offsets;
 }
 
-function prepareConv2d(kernels: Kernels, args: Conv2dArgs): Step {
+/** Pixels of the convolved image from one of the input to the next: more than 1 in what TRANSPOSE_CONV convolves. */
+const DENSE = { spacingHeight: 1, spacingWidth: 1 };
+
+export function prepareConv2d(kernels: Kernels, args: Conv2dArgs, spacing = DENSE): Step {
   const mark = kernels.mark();
   const depth = args.inputDepth / args.groups;
   const image = paddedImage(args, args.inputDepth * 2);
   const rowIsRun = args.groups === 1 && args.dilationWidth === 1;
   const run = rowIsRun ? args.filterWidth * depth : depth;
-  const offsets = tapOffsets(args, image, rowIsRun ? 1 : args.filterWidth);
-  const length = offsets.length * run;
-  const filter = int8Weights(args, args.outputDepth * length);
+  const taps = tapOffsets(args, image, rowIsRun ? 1 : args.filterWidth);
+  const length = taps.length * run;
+  const filter = wholeWeights(args, args.outputDepth * length);
+  const parts = partsOf(filter);
+  const offsets = new Array<number[]>(parts).fill(taps).flat();
   const stride = even(run);
   const paddedLength = offsets.length * stride;
   const dense = packLayer(kernels, args, {
@@ -126,7 +131,8 @@ function prepareConv2d(kernels: Kernels, args: Conv2dArgs): Step {
     paddedLength,
     at: (channel, k) => {
       const inRun = k % stride;
-      return inRun < run ? filter[channel * length + Math.floor(k / stride) * run + inRun] : 0;
+      const [part, tap] = [Math.floor(k / stride / taps.length), Math.floor(k / stride) % taps.length];
+      return inRun < run ? partOf(filter[channel * length + tap * run + inRun], part, parts) : 0;
     },
   });
   const values = {
@@ -137,6 +143,7 @@ function prepareConv2d(kernels: Kernels, args: Conv2dArgs): Step {
     pairs: stride / 2,
     groupBytes: depth * 2,
     depthMultiplier: 1,
+    ...spacing,
   };
   const bytes = convolutionBytes(args, image, args.outputDepth);
   return makeStep(kernels, mark, `conv_2d_s${args.weightBits}`, "Convolution", values, bytes);
@@ -147,15 +154,21 @@ function prepareDepthwiseConv2d(kernels: Kernels, args: DepthwiseConv2dArgs): St
   const outputDepth = args.inputDepth * args.depthMultiplier;
   const image = paddedImage(args, Math.ceil(outputDepth / PANEL_LANES) * PANEL_LANES * 2);
   const taps = tapOffsets(args, image, args.filterWidth);
-  const filter = int8Weights(args, taps.length * outputDepth);
+  const filter = wholeWeights(args, taps.length * outputDepth);
+  const parts = partsOf(filter);
+  const length = taps.length * parts;
   const layer = packLayer(kernels, args, {
     groups: 1,
     groupDepth: outputDepth,
-    length: taps.length,
-    paddedLength: even(taps.length),
-    at: (channel, k) => (k < taps.length ? filter[k * outputDepth + channel] : 0),
+    length,
+    paddedLength: even(length),
+    at: (channel, k) =>
+      k < length
+        ? partOf(filter[(k % taps.length) * outputDepth + channel], Math.floor(k / taps.length), parts)
+        : 0,
   });
-  const offsets = taps.length & 1 ? [...taps, taps[taps.length - 1]] : taps;
+  const offsets = new Array<number[]>(parts).fill(taps).flat();
+  if (length & 1) offsets.push(taps[taps.length - 1]);
   const values = {
     ...layer,
     ...image,
@@ -164,6 +177,7 @@ function prepareDepthwiseConv2d(kernels: Kernels, args: DepthwiseConv2dArgs): St
     pairs: offsets.length / 2,
     groupBytes: 0,
     depthMultiplier: args.depthMultiplier,
+    ...DENSE,
   };
   const bytes = convolutionBytes(args, image, outputDepth);
   return makeStep(kernels, mark, `depthwise_conv_2d_s${args.weightBits}`, "Convolution", values, bytes);
@@ -172,7 +186,7 @@ function prepareDepthwiseConv2d(kernels: Kernels, args: DepthwiseConv2dArgs): St
 function prepareFullyConnected(kernels: Kernels, args: FullyConnectedArgs): Step {
   const mark = kernels.mark();
   const { inputDepth, outputDepth } = args;
-  const filter = int8Weights(args, outputDepth * inputDepth);
+  const filter = wholeWeights(args, outputDepth * inputDepth);
   const layer = packLayer(kernels, args, {
     groups: 1,
     groupDepth: outputDepth,
@@ -196,7 +210,7 @@ function prepareFullyConnected(kernels: Kernels, args: FullyConnectedArgs): Step
 }
 
 /** The output array of a reference, and how an accumulator (exact, wrapped here) of a channel goes into it. */
-function outputWriter(args: Requantization & Output, count: number) {
+export function outputWriter(args: Requantization & Output, count: number) {
   if (args.requantizer === "none") {
     const output = new Int32Array(count);
     const write = (index: number, acc: number) => {
@@ -231,7 +245,7 @@ function referenceConv2d(args: Conv2dArgs, [input]: readonly Values[], batches: 
   const { inputDepth, outputDepth, groups, inputOffset, bias } = args;
   const depth = inputDepth / groups;
   const taps = args.filterHeight * args.filterWidth;
-  const filter = int8Weights(args, outputDepth * taps * depth);
+  const filter = wholeWeights(args, outputDepth * taps * depth);
   const pixels = args.outputHeight * args.outputWidth;
   const { output, write } = outputWriter(args, batches * pixels * outputDepth);
   for (let index = 0; index < output.length; index++) {
@@ -257,7 +271,7 @@ function referenceDepthwiseConv2d(
 ): Values {
   const { inputDepth, depthMultiplier, inputOffset, bias } = args;
   const outputDepth = inputDepth * depthMultiplier;
-  const filter = int8Weights(args, args.filterHeight * args.filterWidth * outputDepth);
+  const filter = wholeWeights(args, args.filterHeight * args.filterWidth * outputDepth);
   const pixels = args.outputHeight * args.outputWidth;
   const { output, write } = outputWriter(args, batches * pixels * outputDepth);
   for (let index = 0; index < output.length; index++) {
@@ -280,7 +294,7 @@ function referenceFullyConnected(
   batches: number,
 ): Values {
   const { inputDepth, outputDepth, inputOffset, filterOffset, bias } = args;
-  const filter = int8Weights(args, outputDepth * inputDepth);
+  const filter = wholeWeights(args, outputDepth * inputDepth);
   const { output, write } = outputWriter(args, batches * outputDepth);
   for (let index = 0; index < output.length; index++) {
     const channel = index % outputDepth;

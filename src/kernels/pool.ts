@@ -45,16 +45,17 @@ function referencePool(
 }
 
 /** C's integer division of the sum, half the count added away from zero. */
-function averageHalfAway(taps: number[]): number {
-  const sum = taps.reduce((total, tap) => total + tap, 0);
+function averageHalfAway(taps: number[], inputOffset: number): number {
+  const sum = taps.reduce((total, tap) => total + tap + inputOffset, 0);
   const half = Math.floor(taps.length / 2);
-  return Math.trunc((sum > 0 ? sum + half : sum - half) / taps.length);
+  return Math.trunc((sum > 0 ? sum + half : sum - half) / taps.length) - inputOffset;
 }
 
 export const AVERAGE_POOL_2D: Op<AveragePool2dArgs> = {
   macs: () => 0,
   prepare: (kernels, args) => preparePool(kernels, "average_pool_2d_s8", args),
-  reference: (args, operands, batches) => referencePool(args, operands, batches, averageHalfAway),
+  reference: (args, operands, batches) =>
+    referencePool(args, operands, batches, (taps) => averageHalfAway(taps, args.inputOffset ?? 0)),
 };
 
 export const MAX_POOL_2D: Op<AveragePool2dArgs> = {

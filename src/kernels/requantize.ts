@@ -100,12 +100,12 @@ function unclamped(
   return ROUNDINGS[requantizer](acc, channel, low, high);
 }
 
-/** P11: exp(value), value <= 0 in Q5.26, result Q0.31. Source: gemmlowp exp_on_negative_values. */
-export function expOnNegativeValues(value: number): number {
+/** P11: exp(value), value <= 0 with integerBits before the point, result Q0.31. Source: gemmlowp exp_on_negative_values. */
+export function expOnNegativeValues(value: number, integerBits = 5): number {
   if (value === 0) return INT32_MAX;
-  const quarter = 1 << 24;
+  const quarter = 1 << (29 - integerBits);
   const remainder = (value & (quarter - 1)) - quarter;
-  const x = (remainder << 5) + (1 << 28);
+  const x = (remainder << integerBits) + (1 << 28);
   const x2 = saturatingDoublingHighMultiply(x, x);
   const x3 = saturatingDoublingHighMultiply(x2, x);
   const x4 = saturatingDoublingHighMultiply(x2, x2);
@@ -113,26 +113,36 @@ export function expOnNegativeValues(value: number): number {
   const polynomial = x + roundingDivideByPowerOfTwo(cubic, 1);
   let result = 1895147668 + saturatingDoublingHighMultiply(1895147668, polynomial);
   const quarters = (remainder - value) | 0;
-  for (const [bit, factor] of EXP_FACTORS.entries()) {
-    if (quarters & (1 << (24 + bit))) result = saturatingDoublingHighMultiply(result, factor);
+  for (const [bit, factor] of EXP_FACTORS.slice(0, integerBits + 2).entries()) {
+    if (quarters & (1 << (29 - integerBits + bit))) result = saturatingDoublingHighMultiply(result, factor);
   }
   return result;
 }
 /** exp(-2^(i - 2)) in Q0.31. */
 const EXP_FACTORS = [1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242];
 
-/** P12: 1 / (1 + value), value in [0, 1) and result in Q0.31. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */
-export function oneOverOnePlus(value: number): number {
+/** 2 / (1 + value) in Q2.29, value in [0, 1) in Q0.31, by three steps of Newton's method. */
+function twoOverOnePlus(value: number): number {
   const half = Math.floor((value + INT32_MAX + 1) / 2);
   let x = 1515870810 + saturatingDoublingHighMultiply(half, -1010580540);
   for (let step = 0; step < 3; step++) {
     const error = (1 << 29) - saturatingDoublingHighMultiply(half, x);
     x = (x + saturatingShiftLeft(saturatingDoublingHighMultiply(x, error | 0), 2)) | 0;
   }
-  return saturatingShiftLeft(x, 1);
+  return x;
 }
 
-function saturatingShiftLeft(value: number, bits: number): number {
+/** P12: 1 / (1 + value), value in [0, 1) and result in Q0.31. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */
+export function oneOverOnePlus(value: number): number {
+  return saturatingShiftLeft(twoOverOnePlus(value), 1);
+}
+
+/** (1 - value) / (1 + value), as oneOverOnePlus. Source: gemmlowp one_minus_x_over_one_plus_x_for_x_in_0_1. */
+export function oneMinusOverOnePlus(value: number): number {
+  return saturatingShiftLeft(twoOverOnePlus(value) - (1 << 29), 2);
+}
+
+export function saturatingShiftLeft(value: number, bits: number): number {
   return clamp(value * 2 ** bits, INT32_MIN, INT32_MAX);
 }
 
@@ -153,12 +163,20 @@ export function quantizeMultiplier(value: number): { multiplier: number; shift: 
   return shift < -31 ? { multiplier: 0, shift: 0 } : { multiplier, shift };
 }
 
-/** Fields of AddFixedPoint from the three scales; leftShift: 20 for int8, 15 for int16. Source: TFLite kernels/add.cc. */
-export function addMultipliers(scale1: number, scale2: number, outputScale: number, leftShift = 20) {
+/** Fields of AddFixedPoint from the three scales; leftShift: 20 for int8, 15 for int16. narrow: the ratios are rounded to
+ * float32, as for SUB in TFLM (sub_common.cc). Source: TFLite kernels/add.cc. */
+export function addMultipliers(
+  scale1: number,
+  scale2: number,
+  outputScale: number,
+  leftShift = 20,
+  narrow = false,
+) {
   const twiceMaximum = 2 * Math.max(scale1, scale2);
-  const input1 = quantizeMultiplier(scale1 / twiceMaximum);
-  const input2 = quantizeMultiplier(scale2 / twiceMaximum);
-  const output = quantizeMultiplier(twiceMaximum / (2 ** leftShift * outputScale));
+  const ratio = (value: number) => quantizeMultiplier(narrow ? Math.fround(value) : value);
+  const input1 = ratio(scale1 / twiceMaximum);
+  const input2 = ratio(scale2 / twiceMaximum);
+  const output = ratio(twiceMaximum / (2 ** leftShift * outputScale));
   return {
     leftShift,
     input1Multiplier: input1.multiplier,

@@ -26,7 +26,7 @@ export function makeStep<B extends Exclude<Block, "Primitive">>(
     constantBytes: kernels.mark() - mark,
     bind(operands: Operands) {
       for (const [name, address] of Object.entries(operands)) {
-        if (fields.includes(name)) setParam(kernels, params, block, name as Field<B>, address);
+        if (fields.includes(name)) setParam(kernels, params, block, name as Field<B>, address as number);
       }
     },
     run(batches: number) {

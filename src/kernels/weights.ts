@@ -17,10 +17,22 @@ export function packInt4(values: ArrayLike<number>): Uint8Array {
   return packed;
 }
 
-/** One int8 a weight, whatever the storage. */
-export function int8Weights({ weightBits, filter }: Weights, count: number): Int8Array {
+/** One value a weight, whatever the storage. */
+export function wholeWeights({ weightBits, filter }: Weights, count: number): Int8Array | Int16Array {
+  if (filter instanceof Int16Array) return filter;
   if (weightBits === 4) return unpackInt4(filter, count);
   return new Int8Array(filter.buffer, filter.byteOffset, count);
+}
+
+/** In how many int8 parts the largest of the weights comes: one for int8, up to three for -255..255. */
+export function partsOf(filter: Int8Array | Int16Array): number {
+  if (filter instanceof Int8Array) return 1;
+  return filter.reduce((most, w) => Math.max(most, w > 254 ? 3 : w > 127 || w < -128 ? 2 : 1), 1);
+}
+
+/** Part 0, 1, ... of a weight: int8 values whose sum it is. */
+export function partOf(weight: number, part: number, parts: number): number {
+  return Math.floor((weight + part) / parts);
 }
 
 /** groups of groupDepth channels, each with `length` weights (an even number); at: channel counts over all groups. */

@@ -17,36 +17,39 @@ import {
 } from "../../src/kernels/requantize.ts";
 import type { Random } from "../../src/random.ts";
 
+import { LAYOUT_CASES } from "./layoutCases.ts";
+import { UNARY_CASES } from "./unaryCases.ts";
+
 export interface Case<Args> {
   args: Args;
   operands: Values[];
   batches: number;
 }
-type ArgsOf<Name extends keyof typeof OPS> = Parameters<(typeof OPS)[Name]["prepare"]>[1];
+export type ArgsOf<Name extends keyof typeof OPS> = Parameters<(typeof OPS)[Name]["prepare"]>[1];
 
-function between(random: Random, low: number, high: number): number {
+export function between(random: Random, low: number, high: number): number {
   return low + random.below(high - low + 1);
 }
 
-function pick<T>(random: Random, ...choices: T[]): T {
+export function pick<T>(random: Random, ...choices: T[]): T {
   return choices[random.below(choices.length)];
 }
 
 /** int8 values: uniform, or all at one end, or one end and zero mixed. */
-function int8s(random: Random, length: number): Int8Array {
+export function int8s(random: Random, length: number): Int8Array {
   const end = pick(random, -128, 127);
   const kind = random.below(6);
   const draw = () => (kind === 0 ? end : kind === 1 ? pick(random, 0, end) : between(random, -128, 127));
   return Int8Array.from({ length }, draw);
 }
 
-function output(random: Random): Output {
+export function output(random: Random): Output {
   const activationMin = pick(random, -128, -128, between(random, -128, 100));
   const activationMax = pick(random, 127, between(random, activationMin, 127));
   return { outputOffset: between(random, -128, 127), activationMin, activationMax };
 }
 
-function inputOffset(random: Random): number {
+export function inputOffset(random: Random): number {
   return pick(random, 0, 128, -127, between(random, -127, 128));
 }
 
@@ -69,14 +72,14 @@ function floatScale(random: Random, channels: number): FloatScale {
   return { requantizer: "float-even", scale: Float32Array.from({ length }, scale) };
 }
 
-function requantization(random: Random, channels: number): Requantization {
+export function requantization(random: Random, channels: number): Requantization {
   const choice = random.below(7);
   if (choice === 0) return { requantizer: "none" };
   return choice < 5 ? fixedPoint(random, channels) : floatScale(random, channels);
 }
 
 /** int4: random bytes, so an odd last element leaves a stray high nibble. */
-function weights(random: Random, count: number, channels: number) {
+export function weights(random: Random, count: number, channels: number) {
   const weightBits = pick(random, 8 as const, 4 as const);
   const large = random.below(8) === 0 ? 2 ** 31 - 1 : 50_000;
   return {
@@ -87,6 +90,13 @@ function weights(random: Random, count: number, channels: number) {
         ? null
         : Int32Array.from({ length: channels }, () => between(random, -large, large)),
   };
+}
+
+/** At times the same as uint8 less a zero point: up to 9 bits, as int16. */
+function uint8Weights(random: Random, drawn: ReturnType<typeof weights>) {
+  if (drawn.weightBits === 4 || random.below(4) > 0) return drawn;
+  const zeroPoint = pick(random, 0, 255, between(random, 0, 255));
+  return { ...drawn, filter: Int16Array.from(drawn.filter, (w) => w + 128 - zeroPoint) };
 }
 
 function axis(random: Random) {
@@ -102,7 +112,7 @@ function axis(random: Random) {
   return { input, filter, stride, dilation, pad, output: Math.max(1, fitting + pick(random, 0, 0, 1)) };
 }
 
-function dilatedWindow(random: Random, inputDepth: number) {
+export function dilatedWindow(random: Random, inputDepth: number) {
   const [vertical, horizontal] = [axis(random), axis(random)];
   const shape: Window = {
     inputHeight: vertical.input,
@@ -120,7 +130,7 @@ function dilatedWindow(random: Random, inputDepth: number) {
   return { ...shape, dilationHeight: vertical.dilation, dilationWidth: horizontal.dilation };
 }
 
-function image({ inputHeight, inputWidth, inputDepth }: Window): number {
+export function image({ inputHeight, inputWidth, inputDepth }: Window): number {
   return inputHeight * inputWidth * inputDepth;
 }
 
@@ -137,7 +147,10 @@ function conv2d(random: Random): Case<ArgsOf<"CONV_2D">> {
     ...window,
     ...output(random),
     ...requantization(random, outputDepth),
-    ...weights(random, outputDepth * window.filterHeight * window.filterWidth * depth, outputDepth),
+    ...uint8Weights(
+      random,
+      weights(random, outputDepth * window.filterHeight * window.filterWidth * depth, outputDepth),
+    ),
     inputOffset: inputOffset(random),
     outputDepth,
     groups,
@@ -154,7 +167,10 @@ function depthwise(random: Random): Case<ArgsOf<"DEPTHWISE_CONV_2D">> {
     ...window,
     ...output(random),
     ...requantization(random, outputDepth),
-    ...weights(random, window.filterHeight * window.filterWidth * outputDepth, outputDepth),
+    ...uint8Weights(
+      random,
+      weights(random, window.filterHeight * window.filterWidth * outputDepth, outputDepth),
+    ),
     inputOffset: inputOffset(random),
     depthMultiplier,
   };
@@ -195,7 +211,7 @@ function elementwise(random: Random) {
   };
 }
 
-function scale(random: Random): number {
+export function scale(random: Random): number {
   return Math.fround(pick(random, 2 ** -between(random, 3, 8), 0.002 + random.uniform() / 8));
 }
 
@@ -256,6 +272,7 @@ function pool(random: Random): Case<ArgsOf<"AVERAGE_POOL_2D">> {
     outputWidth: between(random, 1, Math.ceil((shape.inputWidth + padLeft) / shape.strideWidth)),
     activationMin,
     activationMax,
+    inputOffset: pick(random, 0, 128),
   };
   const batches = between(random, 1, 3);
   return { args, operands: [int8s(random, batches * image(shape))], batches };
@@ -315,7 +332,7 @@ function reshape(random: Random): Case<ArgsOf<"RESHAPE">> {
 }
 
 /** Values of all sizes, ties and what is not a number. */
-function float32s(random: Random, length: number, unit: number): Float32Array {
+export function float32s(random: Random, length: number, unit: number): Float32Array {
   return Float32Array.from({ length }, () =>
     pick(
       random,
@@ -370,4 +387,6 @@ export const CASES: { [Name in keyof typeof OPS]: (random: Random) => Case<ArgsO
   QUANTIZE: quantize,
   DEQUANTIZE: dequantize,
   REQUANTIZE: requantize,
+  ...LAYOUT_CASES,
+  ...UNARY_CASES,
 };

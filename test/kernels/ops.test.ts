@@ -23,7 +23,7 @@ function guarded(kernels: Kernels, bytes: number, skew: number): number {
 
 /** Runs a step on misaligned operands over dirty memory and returns the output's bytes and whether its guards held. */
 function run(kernels: Kernels, step: Step, operands: readonly Values[], batches: number, skew: number) {
-  const [input, input2] = operands.map((values) => {
+  const inputs = operands.map((values) => {
     const address = guarded(kernels, values.byteLength, skew);
     bytesAt(kernels, address, values.byteLength).set(new Uint8Array(values.buffer));
     return address;
@@ -32,7 +32,9 @@ function run(kernels: Kernels, step: Step, operands: readonly Values[], batches:
   const output = guarded(kernels, bytes, skew);
   const scratch = guarded(kernels, step.scratchBytes, 0);
   const pages = kernels.memory.buffer.byteLength;
-  step.bind(operands.length > 1 ? { input, input2, output, scratch } : { input, output, scratch });
+  const [input, input2] = inputs;
+  const second = operands.length > 1 ? { input2 } : {};
+  step.bind({ input, ...second, output, scratch, inputs, outputs: [output] });
   step.run(batches);
   expect(kernels.memory.buffer.byteLength).toBe(pages);
   const guards = [output - GUARD / 2, output + bytes, scratch - GUARD / 2, scratch + step.scratchBytes];
