@@ -85,44 +85,55 @@ function paddedElements(dimensions: readonly Dimension[]): number {
   return dimensions.reduce((product, { size, before, after }) => product * (before + size + after), 1);
 }
 
+/** The block's fields, and the elements of one image before and after. */
+export function padFields(args: PadArgs) {
+  const dimensions = padDimensions(args);
+  const [d0, d1, d2] = dimensions;
+  const values = {
+    size0: d0.size,
+    size1: d1.size,
+    size2: d2.size,
+    before0: d0.before,
+    before1: d1.before,
+    before2: d2.before,
+    after0: d0.after,
+    after1: d1.after,
+    after2: d2.after,
+    value: args.value,
+  };
+  return { values, input: d0.size * d1.size * d2.size, output: paddedElements(dimensions) };
+}
+
+/** Where element `index` of the output (of all images) comes from; -1 for the padding. */
+export function padSource({ shape, before, after }: PadArgs, index: number): number {
+  const image = paddedElements(shape.map((size, i) => ({ size, before: before[i], after: after[i] })));
+  let source = Math.floor(index / image) * shape.reduce((product, size) => product * size, 1);
+  let stride = 1;
+  for (let axis = shape.length - 1, rest = index % image; axis >= 0; axis--) {
+    const width = before[axis] + shape[axis] + after[axis];
+    const at = (rest % width) - before[axis];
+    if (at < 0 || at >= shape[axis]) return -1;
+    source += at * stride;
+    stride *= shape[axis];
+    rest = Math.floor(rest / width);
+  }
+  return source;
+}
+
 export const PAD: Op<PadArgs> = {
   macs: () => 0,
   prepare(kernels, args) {
-    const dimensions = padDimensions(args);
-    const [d0, d1, d2] = dimensions;
-    const values = {
-      size0: d0.size,
-      size1: d1.size,
-      size2: d2.size,
-      before0: d0.before,
-      before1: d1.before,
-      before2: d2.before,
-      after0: d0.after,
-      after1: d1.after,
-      after2: d2.after,
-      value: args.value,
-    };
-    const bytes = { inputBytes: d0.size * d1.size * d2.size, outputBytes: paddedElements(dimensions) };
-    return makeStep(kernels, kernels.mark(), "pad_s8", "Pad", values, bytes);
-  },
-  reference(args, [input], batches) {
-    const { shape, before, after } = args;
-    const dimensions = shape.map((size, axis) => ({ size, before: before[axis], after: after[axis] }));
-    const image = paddedElements(dimensions);
-    return Int8Array.from({ length: batches * image }, (_, index) => {
-      let source = Math.floor(index / image) * shape.reduce((product, size) => product * size, 1);
-      let stride = 1;
-      for (let axis = shape.length - 1, rest = index % image; axis >= 0; axis--) {
-        const width = before[axis] + shape[axis] + after[axis];
-        const at = (rest % width) - before[axis];
-        if (at < 0 || at >= shape[axis]) return args.value;
-        source += at * stride;
-        stride *= shape[axis];
-        rest = Math.floor(rest / width);
-      }
-      return input[source];
+    const { values, input, output } = padFields(args);
+    return makeStep(kernels, kernels.mark(), "pad_s8", "Pad", values, {
+      inputBytes: input,
+      outputBytes: output,
     });
   },
+  reference: (args, [input], batches) =>
+    Int8Array.from({ length: batches * padFields(args).output }, (_, index) => {
+      const source = padSource(args, index);
+      return source < 0 ? args.value : input[source];
+    }),
 };
 
 /** RESHAPE where the bytes must move; a planner may as well let both tensors share them. */

@@ -1,0 +1,25 @@
+/** One row an op on int16 activations, as ../ops.ts has one for int8. */
+import { DEQUANTIZE, PAD, QUANTIZE } from "./convert.ts";
+import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./convolution.ts";
+import { ADD, MUL, REQUANTIZE } from "./elementwise.ts";
+import { LOGISTIC, TANH } from "./logistic.ts";
+import { AVERAGE_POOL_2D, MAX_POOL_2D } from "./pool.ts";
+import { SOFTMAX } from "./softmax.ts";
+
+/** SUB is ADD with input2Sign -1; LEAKY_RELU is REQUANTIZE with a second scale. */
+export const WIDE_OPS = {
+  CONV_2D,
+  DEPTHWISE_CONV_2D,
+  FULLY_CONNECTED,
+  ADD,
+  MUL,
+  AVERAGE_POOL_2D,
+  MAX_POOL_2D,
+  SOFTMAX,
+  PAD,
+  QUANTIZE,
+  DEQUANTIZE,
+  REQUANTIZE,
+  LOGISTIC,
+  TANH,
+};
