@@ -94,6 +94,19 @@ export class Fields {
     return new Int8Array(this.bytes(field, length).buffer);
   }
 
+  /** Little-endian. */
+  int16(field: string, length: number): Int16Array {
+    const view = new DataView(this.bytes(field, length * 2).buffer);
+    return Int16Array.from({ length }, (_, i) => view.getInt16(i * 2, true));
+  }
+
+  /** Little-endian int64, or null where the field is. */
+  int64OrNull(field: string, length: number): BigInt64Array | null {
+    if (!this.has(field)) return null;
+    const view = new DataView(this.bytes(field, length * 8).buffer);
+    return BigInt64Array.from({ length }, (_, i) => view.getBigInt64(i * 8, true));
+  }
+
   /** Little-endian int32, or null where the field is. */
   int32OrNull(field: string, length: number): Int32Array | null {
     if (!this.has(field)) return null;

@@ -1,10 +1,12 @@
 /** Golden vectors of CMSIS-NN (kernel, rounding, cases) run through the kernels. */
 import { ModelFormatError } from "../errors.ts";
-import type { AddFixedPoint, FixedPoint, Operands, Output, Values, Window } from "./args.ts";
+import type { AddFixedPoint, FixedPoint, Operands, Output } from "./args.ts";
 import type { Kernels } from "./module.ts";
 import { OPS } from "./ops.ts";
 import { setParam, writeParams } from "./params.ts";
 import { Fields, isRecord, type Json, MAX_ELEMENTS, MAX_SIDE, shown } from "./vectorFile.ts";
+import { checkWork, dilatedWindow, INT32, type Prepare, type Run, SHIFT, window } from "./vectorShapes.ts";
+import { WIDE_PREPARE } from "./wide/vectors.ts";
 
 export interface VectorResult {
   kernel: string;
@@ -15,25 +17,6 @@ export interface VectorResult {
   /** How many values there are, or how many differ and where the first one is. */
   detail: string;
 }
-
-interface Run {
-  inputs: Values[];
-  batches: number;
-  step: {
-    inputBytes: number;
-    outputBytes: number;
-    scratchBytes: number;
-    bind(o: Operands): void;
-    run(n: number): void;
-  };
-}
-
-/** What a case asks of the kernels. */
-type Prepare = (kernels: Kernels, fields: Fields, requantizer: AddFixedPoint["requantizer"]) => Run;
-
-const INT32 = [-(2 ** 31), 2 ** 31 - 1] as const;
-const SHIFT = [-31, 30] as const;
-const MAX_MACS = 2 ** 31;
 
 function output(params: Fields): Output {
   return { outputOffset: params.integer("output_offset", -128, 127), ...activation(params) };
@@ -64,55 +47,8 @@ function weights(fields: Fields, weightBits: 8 | 4, count: number, channels: num
   };
 }
 
-/** Shapes, strides and padding; the batches agree, and the padded image that the outputs span is bounded. */
-function window(params: Fields, filterHeight: number, filterWidth: number) {
-  const [batches, inputHeight, inputWidth, inputDepth] = params.shape("input_shape_nhwc", 4);
-  const [outputBatches, outputHeight, outputWidth, outputDepth] = params.shape("output_shape_nhwc", 4);
-  if (outputBatches !== batches) params.fail("output_shape_nhwc", `${batches} batches`);
-  const shape: Window = {
-    inputHeight,
-    inputWidth,
-    inputDepth,
-    outputHeight,
-    outputWidth,
-    filterHeight,
-    filterWidth,
-    strideHeight: params.integer("stride_h", 1, MAX_SIDE),
-    strideWidth: params.integer("stride_w", 1, MAX_SIDE),
-    padTop: params.integer("pad_top", 0, MAX_SIDE),
-    padLeft: params.integer("pad_left", 0, MAX_SIDE),
-  };
-  return { batches, outputDepth, shape };
-}
-
-function dilatedWindow(
-  params: Fields,
-  filterHeight: number,
-  filterWidth: number,
-  pixelDepth: (outputs: number) => number,
-) {
-  const { batches, outputDepth, shape } = window(params, filterHeight, filterWidth);
-  const dilationHeight = params.integer("dilation_h", 1, MAX_SIDE);
-  const dilationWidth = params.integer("dilation_w", 1, MAX_SIDE);
-  const height = (shape.outputHeight - 1) * shape.strideHeight + (filterHeight - 1) * dilationHeight + 1;
-  const width = (shape.outputWidth - 1) * shape.strideWidth + (filterWidth - 1) * dilationWidth + 1;
-  if (height * width * pixelDepth(outputDepth) > MAX_ELEMENTS) {
-    params.fail(
-      "output_shape_nhwc",
-      `windows over at most ${MAX_ELEMENTS} values`,
-      `${height} x ${width} pixels`,
-    );
-  }
-  return { batches, outputDepth, shape: { ...shape, dilationHeight, dilationWidth } };
-}
-
 function inputOffset(params: Fields, field = "input_offset"): number {
   return params.integer(field, -128, 128);
-}
-
-function checkWork(params: Fields, macs: number): void {
-  if (macs > MAX_MACS)
-    params.fail("output_shape_nhwc", `at most ${MAX_MACS} multiply-accumulates`, `${macs}`);
 }
 
 const convolution =
@@ -333,15 +269,7 @@ const PREPARE: Record<string, Prepare> = {
   ),
   arm_nn_exp_on_negative_values: table("exp_on_negative_values_s32", ["value", INT32[0], 0]),
   arm_nn_one_over_one_plus_x_for_x_in_0_1: table("one_over_one_plus_x_s32", ["value", 0, INT32[1]]),
-};
-
-const INT16 = "int16 activations are not implemented";
-const SKIPPED: Record<string, string> = {
-  arm_convolve_s16: INT16,
-  arm_depthwise_conv_wrapper_s16: INT16,
-  arm_fully_connected_s16: INT16,
-  arm_softmax_s8_s16: INT16,
-  arm_nn_requantize_s64: INT16,
+  ...WIDE_PREPARE,
 };
 
 const REQUANTIZERS: Record<string, AddFixedPoint["requantizer"]> = {
@@ -360,14 +288,18 @@ function runCase(kernels: Kernels, { step, inputs, batches }: Run): Int8Array {
   return new Int8Array(kernels.memory.buffer, output, outputBytes).slice();
 }
 
-/** The values that the file says are right: a table's `result`, or the bytes of `output`. */
-function expectedValues(fields: Fields, bytes: number): Int8Array | Int32Array {
+/** The values that the file says are right: a table's `result`, or those of `output`. */
+function expectedValues(fields: Fields, bytes: number): Int8Array | Int16Array | Int32Array {
   if (fields.has("result")) return Int32Array.from(fields.integers("result", ...INT32, bytes / 4));
-  return fields.int8(fields.has("output_by_definition") ? "output_by_definition" : "output", bytes);
+  const output = fields.has("output_by_definition") ? "output_by_definition" : "output";
+  const isWide = fields.has("output_dtype") && fields.text("output_dtype") === "int16";
+  return isWide ? fields.int16(output, bytes / 2) : fields.int8(output, bytes);
 }
 
-function compare(actual: Int8Array, expected: Int8Array | Int32Array) {
-  const values = expected instanceof Int32Array ? new Int32Array(actual.buffer as ArrayBuffer) : actual;
+/** actual: the bytes of as many values of the type expected. */
+function compare(actual: Int8Array, expected: Int8Array | Int16Array | Int32Array) {
+  const Elements = expected.constructor as Int16ArrayConstructor;
+  const values = new Elements(actual.buffer as ArrayBuffer);
   let differing = 0;
   let first = -1;
   for (let i = 0; i < expected.length; i++) {
@@ -381,9 +313,8 @@ function compare(actual: Int8Array, expected: Int8Array | Int32Array) {
 }
 
 /** Why a case has nothing to be compared with; undefined if it has. */
-function skipReason(kernel: string, values: Json): string | undefined {
-  if ("outputs_by_build" in values) return "the cores disagree: for information only";
-  return Object.hasOwn(SKIPPED, kernel) ? SKIPPED[kernel] : undefined;
+function skipReason(values: Json): string | undefined {
+  return "outputs_by_build" in values ? "the cores disagree: for information only" : undefined;
 }
 
 /** kernel and rounding: of the case if it has them, else of the file. */
@@ -391,7 +322,7 @@ function verifyCase(kernels: Kernels, file: Json, values: Json, where: string): 
   const fields = new Fields(where, { ...file, ...values });
   const name = typeof values.name === "string" ? values.name : where;
   const kernel = fields.text("kernel");
-  const skipped = skipReason(kernel, values);
+  const skipped = skipReason(values);
   if (skipped) return { kernel, case: name, passed: false, skipped, detail: skipped };
   if (!Object.hasOwn(PREPARE, kernel)) fields.fail("kernel", "the name of a CMSIS-NN kernel");
   const rounding = fields.text("rounding");

@@ -8,14 +8,8 @@ import { describeShared, sharedFiles, sharedJson } from "./shared.ts";
 const DIRECTORY = "vectors/cmsis-nn";
 /** An index, not vectors. */
 const FILES = sharedFiles(DIRECTORY).filter((name) => name !== "MANIFEST.json");
-/** Kernels that no build has, and cases that have no right answer. */
+/** Cases that have no right answer. */
 const SKIPS: Record<string, string> = {
-  "arm_convolve_s16.json": "int16 activations are not implemented",
-  "arm_convolve_s16.single.json": "int16 activations are not implemented",
-  "arm_depthwise_conv_wrapper_s16.json": "int16 activations are not implemented",
-  "arm_fully_connected_s16.json": "int16 activations are not implemented",
-  "arm_nn_requantize_s64.json": "int16 activations are not implemented",
-  "arm_softmax_s8_s16.json": "int16 activations are not implemented",
   "disagreements.json": "the cores disagree: for information only",
 };
 

@@ -1,0 +1,72 @@
+/** What the vector files of every activation type share: shapes, bounds, and the run that a case asks for. */
+import type { AddFixedPoint, Operands, Values, Window } from "./args.ts";
+import type { Kernels } from "./module.ts";
+import { type Fields, MAX_ELEMENTS, MAX_SIDE } from "./vectorFile.ts";
+
+/** Operands and the step that takes them. */
+export interface Run {
+  inputs: Values[];
+  batches: number;
+  step: {
+    inputBytes: number;
+    outputBytes: number;
+    scratchBytes: number;
+    bind(o: Operands): void;
+    run(n: number): void;
+  };
+}
+
+/** What a case asks of the kernels. */
+export type Prepare = (kernels: Kernels, fields: Fields, requantizer: AddFixedPoint["requantizer"]) => Run;
+
+export const INT32 = [-(2 ** 31), 2 ** 31 - 1] as const;
+export const SHIFT = [-31, 30] as const;
+const MAX_MACS = 2 ** 31;
+
+/** Shapes, strides and padding; the batches agree, and the padded image that the outputs span is bounded. */
+export function window(params: Fields, filterHeight: number, filterWidth: number) {
+  const [batches, inputHeight, inputWidth, inputDepth] = params.shape("input_shape_nhwc", 4);
+  const [outputBatches, outputHeight, outputWidth, outputDepth] = params.shape("output_shape_nhwc", 4);
+  if (outputBatches !== batches) params.fail("output_shape_nhwc", `${batches} batches`);
+  const shape: Window = {
+    inputHeight,
+    inputWidth,
+    inputDepth,
+    outputHeight,
+    outputWidth,
+    filterHeight,
+    filterWidth,
+    strideHeight: params.integer("stride_h", 1, MAX_SIDE),
+    strideWidth: params.integer("stride_w", 1, MAX_SIDE),
+    padTop: params.integer("pad_top", 0, MAX_SIDE),
+    padLeft: params.integer("pad_left", 0, MAX_SIDE),
+  };
+  return { batches, outputDepth, shape };
+}
+
+export function dilatedWindow(
+  params: Fields,
+  filterHeight: number,
+  filterWidth: number,
+  pixelDepth: (outputs: number) => number,
+) {
+  const { batches, outputDepth, shape } = window(params, filterHeight, filterWidth);
+  const dilationHeight = params.integer("dilation_h", 1, MAX_SIDE);
+  const dilationWidth = params.integer("dilation_w", 1, MAX_SIDE);
+  const height = (shape.outputHeight - 1) * shape.strideHeight + (filterHeight - 1) * dilationHeight + 1;
+  const width = (shape.outputWidth - 1) * shape.strideWidth + (filterWidth - 1) * dilationWidth + 1;
+  if (height * width * pixelDepth(outputDepth) > MAX_ELEMENTS) {
+    params.fail(
+      "output_shape_nhwc",
+      `windows over at most ${MAX_ELEMENTS} values`,
+      `${height} x ${width} pixels`,
+    );
+  }
+  return { batches, outputDepth, shape: { ...shape, dilationHeight, dilationWidth } };
+}
+
+/** @throws ModelFormatError where a case would run for minutes. */
+export function checkWork(params: Fields, macs: number): void {
+  if (macs > MAX_MACS)
+    params.fail("output_shape_nhwc", `at most ${MAX_MACS} multiply-accumulates`, `${macs}`);
+}
