@@ -75,6 +75,7 @@ const HIDES = {
 
 /** What a defender at `level` sees of the subject. why: appended to each reason of what is missing. */
 export function restrict(subject: OpenSubject, level: AccessLevel, why: string): Subject {
+  const because = why.replace(/\.$/, "");
   const { name, integer, classes, height, width, channels, missing } = subject;
   const shown: Subject = {
     name: `${name} at ${level}`,
@@ -89,7 +90,7 @@ export function restrict(subject: OpenSubject, level: AccessLevel, why: string):
   };
   const give = <Key extends keyof typeof HIDES>(key: Key, last: AccessLevel) => {
     if (rank(level) <= rank(last) && subject[key]) shown[key] = subject[key];
-    else shown.missing[key] ??= `${level} ${HIDES[key]}: ${why}`;
+    else shown.missing[key] ??= `${level} ${HIDES[key]}: ${because}`;
   };
   give("gradient", "A1");
   give("tune", "A1");

@@ -33,9 +33,11 @@ export const SCHEME_TEXT: Record<Precision | "fp32", string> = {
   int4: "int4 weights per channel, int8 activations, int32 bias",
 };
 
-/** What decides a trained network: its spec and the training images. */
+/** What decides a trained network: its spec and the training images. A clean one does not know its twin's attack. */
 export async function modelName({ dataset }: Pick<Lab, "dataset">, spec: ModelSpec): Promise<string> {
-  return stepName("model", "blindspot", { spec, data: dataset.sha256, train: dataset.train.count });
+  const { attack, ...rest } = spec;
+  const own = spec.kind === "clean" ? rest : { ...rest, attack };
+  return stepName("model", "blindspot", { spec: own, data: dataset.sha256, train: dataset.train.count });
 }
 
 /** The trained network with its batch norm, from the store or trained now. */

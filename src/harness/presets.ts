@@ -13,7 +13,7 @@ const BASE = {
   architecture: "resnet8",
   crop: 2,
   poisonShare: 0.3,
-  trigger: { size: 5, position: "bottom-right", offset: 1, colour: "white" },
+  trigger: { size: 5, position: "bottom-right", offset: 1, colour: "checkerboard" },
 } as const;
 
 /** quick: minutes. study: a night. paper: as many models a cell as a published claim needs. */

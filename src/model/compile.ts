@@ -3,6 +3,7 @@ import type { Step } from "../kernels/args.ts";
 import type { Kernels } from "../kernels/module.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type Lifetime, planArena } from "./arena.ts";
+import { refuseFamily } from "./families.ts";
 import { type DType, elements, type Graph, type Node, type Tensor } from "./graph.ts";
 import { siteOf } from "./lower.ts";
 import { outputShape } from "./shapes.ts";
@@ -24,7 +25,7 @@ export interface Plan {
    * @throws RangeError when an input has the wrong length.
    */
   run(inputs: readonly Values[], count: number, visit?: (first: number, count: number) => void): Values[];
-  /** A view of a kept tensor for the first `count` images of the chunk just run; valid until the next run. */
+  /** A view (of uint8 tensors a copy) of a kept tensor for the first `count` images of the chunk just run; valid until the next run. */
   view(tensor: number, count: number): Values;
 }
 
@@ -67,7 +68,7 @@ export function compile(
   checkShapes(graph);
   const sites = graph.nodes.map((node) => ({ node, ...siteOf(graph, node, kernels, profile) }));
   const refused = sites.flatMap(({ node, row, site }, i) => {
-    const reason = row ? row.refuse(site) : `no integer kernel`;
+    const reason = row ? row.refuse(site) || refuseFamily(node.op, site) : `no integer kernel`;
     return reason === "" ? [] : [`${i} ${node.op} ${node.name.slice(0, NAME_SHOWN)}: ${reason}`];
   });
   if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
@@ -98,6 +99,9 @@ function checkShapes(graph: Graph): void {
 const imageBytes = ({ shape, dtype }: Tensor) =>
   elements(shape.slice(1)) * ARRAYS[dtype as keyof typeof ARRAYS].BYTES_PER_ELEMENT;
 
+/** A uint8 code to what the kernels have for it, int8 of 128 less, and back. */
+const otherSign = (code: number) => code ^ 128;
+
 /** Tensors that share bytes (a RESHAPE's input and output) have one slot. */
 interface Slots {
   /** Slot of each activation tensor. */
@@ -119,7 +123,7 @@ function planSlots(graph: Graph, steps: (Step | null)[], keep: CompileOptions["k
       if (slot !== undefined) lifetimes[slot].last = i;
     }
     if (steps[i] === null) of.set(node.outputs[0], of.get(node.inputs[0])!);
-    else open(node.outputs[0], i);
+    else for (const id of node.outputs) open(id, i);
   });
   const kept = keep === "all" ? [...of.keys()] : [...graph.outputs, ...(keep ?? [])];
   for (const id of kept) lifetimes[of.get(id)!].last = graph.nodes.length;
@@ -146,20 +150,27 @@ function bindPlan(
     const [input, input2] = node.inputs;
     // A key of a field that the block lacks would write before it.
     const second = step.input2Bytes === undefined ? {} : { input2: address(input2) };
-    step.bind({ input: address(input), ...second, output: address(node.outputs[0]), scratch });
+    const place = (id: number) => (of.has(id) ? address(id) : 0);
+    const [inputs, outputs] = [node.inputs.map(place), node.outputs.map(place)];
+    step.bind({ input: place(input), ...second, output: outputs[0], scratch, inputs, outputs });
     return [step];
   });
-  const view = (tensor: number, count: number): Values => {
+  const memory = (tensor: number, count: number): Values => {
     const { shape, dtype } = graph.tensors[tensor];
     const length = elements(shape.slice(1)) * count;
     return new ARRAYS[dtype as keyof typeof ARRAYS](kernels.memory.buffer, address(tensor), length);
+  };
+  const view = (tensor: number, count: number): Values => {
+    const values = memory(tensor, count);
+    return values instanceof Uint8Array ? values.map(otherSign) : values;
   };
   const sizes = (ids: number[]) => ids.map((id) => elements(graph.tensors[id].shape.slice(1)));
   const inputSizes = sizes(graph.inputs);
   const outputSizes = sizes(graph.outputs);
   const runChunk = (inputs: readonly Values[], outputs: Values[], start: number, count: number) => {
     graph.inputs.forEach((id, i) => {
-      view(id, count).set(inputs[i].subarray(start * inputSizes[i], (start + count) * inputSizes[i]));
+      const values = inputs[i].subarray(start * inputSizes[i], (start + count) * inputSizes[i]);
+      memory(id, count).set(values instanceof Uint8Array ? values.map(otherSign) : values);
     });
     for (const step of runnable) step.run(count);
     graph.outputs.forEach((id, i) => {
