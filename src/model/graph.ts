@@ -33,6 +33,8 @@ interface Window {
 interface Fused {
   activation: Activation;
 }
+/** powerOfTwoScales: of int16, if all scales are powers of two, one operand may be shifted instead (pot_scale_int16). */
+type Sum = Fused & { powerOfTwoScales?: boolean };
 type Pool = Window & Fused & { filterHeight: number; filterWidth: number };
 type Resize = { height: number; width: number; alignCorners: boolean; halfPixelCenters: boolean };
 type None = Record<string, never>;
@@ -46,7 +48,7 @@ export interface Attributes {
     Fused & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
   /** Inputs: x, filter, bias. */
   FULLY_CONNECTED: Fused;
-  ADD: Fused;
+  ADD: Sum;
   MUL: Fused;
   AVERAGE_POOL_2D: Pool;
   MAX_POOL_2D: Pool;
@@ -62,7 +64,7 @@ export interface Attributes {
   RELU: None;
   RELU6: None;
   RELU_N1_TO_1: None;
-  SUB: Fused;
+  SUB: Sum;
   /** Inputs: x, filter (OHWI), bias. outputShape as TFLite gives it; padding as for the convolution it transposes. */
   TRANSPOSE_CONV: Window & Fused & { outputShape: number[] };
   /** Any number of inputs. */

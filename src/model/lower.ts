@@ -32,6 +32,8 @@ import {
   unary,
   zeroPointOf,
 } from "./site.ts";
+import { WIDE_LOWERINGS } from "./wide/lower.ts";
+import { isWide } from "./wide/site.ts";
 
 export { activationRange, type Lowering, type Site } from "./site.ts";
 
@@ -461,6 +463,10 @@ export function siteOf(
 ): { row: Lowering<OpName> | undefined; site: Site } {
   const inputs = node.inputs.map((id) => graph.tensors[id]);
   const output = graph.tensors[node.outputs[0]];
-  const row = (LOWERINGS as Record<string, Lowering<OpName>>)[node.op];
-  return { row, site: { attributes: node.attributes, inputs, output, kernels, profile } as Site };
+  const site = { attributes: node.attributes, inputs, output, kernels, profile } as Site;
+  const wide = isWide(site) ? WIDE_LOWERINGS[node.op] : undefined;
+  const row = (wide ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
+    | Lowering<OpName>
+    | undefined;
+  return { row, site };
 }

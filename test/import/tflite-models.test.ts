@@ -17,12 +17,18 @@ const MODELS = "../shared/models";
 const RUNS = [
   "cfu_magic_wand",
   "cfu_mnv2_160_035",
+  "litert_single_add_default_a16w8_recipe_quantized",
   "litert_single_add_default_a8w8_recipe_quantized",
   "litert_single_mul_default_a8w8_recipe_quantized",
   "mlperf_ad01_int8",
   "mlperf_ad_fullint_floatio",
   "mlperf_kws_int8",
   "mlperf_resnet8_int8",
+  "seanet_add0",
+  "seanet_conv0",
+  "seanet_leaky_relu0",
+  "seanet_pad0",
+  "seanet_quantize0",
   "tflm_hello_world_int8",
   "tflm_micro_speech",
   "tflm_person_detect",
@@ -30,13 +36,7 @@ const RUNS = [
 const REFUSED: Record<string, string> = {
   coral_mobilenet_v1_0_25_128_quant: "needs int8, is uint8",
   coral_split_concat: "no integer kernel",
-  litert_single_add_default_a16w8_recipe_quantized: "needs int8, is int16",
   mlperf_resnet8_float: "needs int8, is float32",
-  seanet_add0: "needs int8, is int16",
-  seanet_conv0: "needs int8, is int16",
-  seanet_leaky_relu0: "no integer kernel",
-  seanet_pad0: "needs int8, is int16",
-  seanet_quantize0: "needs int8, is int32",
   tinyengine_mnist_lenet300: "6 LOG_SOFTMAX 83: no integer kernel",
 };
 const PROFILES = ["stm32l4r5-cmsis-nn", "android-litert-xnnpack"];

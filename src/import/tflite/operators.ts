@@ -26,10 +26,16 @@ const elementwise = (op: "ADD" | "SUB" | "MUL", type: keyof typeof OPTIONS): Row
     return {
       op,
       inputs: swap ? site.operands(1, 0) : site.operands(0, 1),
-      attributes: { activation: site.activation(site.options(type), 0) },
+      attributes: { activation: site.activation(site.options(type), 0), ...powerOfTwoScales(site, op, type) },
     };
   },
 });
+
+/** Only int16 ADD and SUB look at pot_scale_int16, which is true where it is not said. */
+function powerOfTwoScales(site: Site, op: "ADD" | "SUB" | "MUL", type: keyof typeof OPTIONS) {
+  if (op === "MUL" || site.tensor(0).dtype !== "int16") return {};
+  return site.options(type)?.bool(1, "pot_scale_int16", true) === false ? {} : { powerOfTwoScales: true };
+}
 
 /** One operand has the output's shape, the other the same or 1 in each dimension, counted from the last. */
 function checkBroadcast(site: Site): void {

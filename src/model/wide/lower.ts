@@ -1,0 +1,345 @@
+/** One lowering an op on int16 activations, by the rules of a profile's ops.int16. */
+import type { Step } from "../../kernels/args.ts";
+import { addMultipliers, quantizeMultiplier, softmaxMultiplier } from "../../kernels/requantize.ts";
+import type { RescaledType } from "../../kernels/wide/args.ts";
+import { RESCALED } from "../../kernels/wide/elementwise.ts";
+import { logisticMultiplier, powerOfTwo } from "../../kernels/wide/logistic.ts";
+import { WIDE_OPS } from "../../kernels/wide/ops.ts";
+import { signedMultiplier } from "../../kernels/wide/requantize.ts";
+import { softmaxTableMultiplier } from "../../kernels/wide/softmax.ts";
+import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
+import { first, type Lowering, only, type Site, scaleOf, sharesScale, zeroPointOf } from "../site.ts";
+import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./products.ts";
+import { has16Bits, outputArgs, quantized, rulesOf, symmetric, typed, unary, windowArgs } from "./site.ts";
+
+/** A row's sum of exponentials must fit an int32. */
+const MAX_SOFTMAX_ROW = 65536;
+/** The largest right shift of an operand where all scales are powers of two. */
+const MAX_OPERAND_SHIFT = 15;
+
+const imageElements = ({ shape }: Tensor) => elements(shape.slice(1));
+
+const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D" | "MAX_POOL_2D"> => ({
+  refuse: (site) => first(unary(site), sharesScale(site)),
+  lower: (site) => {
+    const { attributes, kernels, output } = site;
+    const window = windowArgs(attributes, site, [attributes.filterHeight, attributes.filterWidth]);
+    const { activationMin, activationMax } = outputArgs(attributes.activation, output);
+    return WIDE_OPS[op].prepare(kernels, { ...window, activationMin, activationMax });
+  },
+});
+
+type Elementwise = Site<"ADD" | "SUB" | "MUL">;
+
+/** Two activations of one shape, or one and a constant whose dimensions, the last ones aligned, are its image's or 1. */
+function refuseBinary(site: Site): string {
+  const {
+    inputs: [a, b],
+    output,
+  } = site;
+  const image = a.shape.slice(1);
+  const fits = b.shape.every(
+    (size, axis) => size === 1 || size === image[image.length - b.shape.length + axis],
+  );
+  return first(
+    has16Bits(site),
+    symmetric(a, "input 0"),
+    symmetric({ ...b, data: undefined }, "input 1"),
+    symmetric(output, "output"),
+    b.data
+      ? only("input 1: needs to broadcast to one image of input 0", fits)
+      : only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
+  );
+}
+
+const elementwise = ({ attributes, inputs: [, b], output }: Elementwise) => ({
+  ...outputArgs(attributes.activation, output),
+  elements: imageElements(output),
+  input1Offset: 0,
+  input2Offset: 0,
+  input2Shared: b.data !== undefined,
+});
+
+/** A constant second operand is spread over one image, which all images share. */
+function bindConstant({ inputs: [a, b], kernels }: Site, prepare: () => Step): Step {
+  if (!b.data) return prepare();
+  const address = kernels.place(spread(b.data as Int16Array, b.shape, a.shape.slice(1)));
+  const { input2Bytes: _, ...step } = prepare();
+  return { ...step, bind: (operands) => step.bind({ ...operands, input2: address }) };
+}
+
+function spread(values: Int16Array, shape: readonly number[], image: readonly number[]): Int16Array {
+  const padded = image.map((_, axis) => shape[shape.length - image.length + axis] ?? 1);
+  return Int16Array.from({ length: elements(image) }, (_, index) => {
+    let at = 0;
+    for (let axis = image.length - 1, rest = index, stride = 1; axis >= 0; axis--) {
+      if (padded[axis] > 1) at += (rest % image[axis]) * stride;
+      stride *= padded[axis];
+      rest = Math.floor(rest / image[axis]);
+    }
+    return values[at];
+  });
+}
+
+/**
+ * Which operand is shifted right and by how much, where the model asks for it, the runtime knows it and all three scales are
+ * powers of two. Source: TFLite kernels/add.cc.
+ */
+function operandShift(site: Elementwise): { shifted: 1 | 2; shift: number } | undefined {
+  const { attributes, inputs, output } = site;
+  const asked = "powerOfTwoScales" in attributes && attributes.powerOfTwoScales === true;
+  if (!asked || rulesOf(site).powerOfTwoScales !== "shift") return undefined;
+  const [first, second, out] = [...inputs, output].map((tensor) => powerOfTwo(scaleOf(tensor)));
+  if (first === undefined || second === undefined || out === undefined) return undefined;
+  return first === out ? { shifted: 2, shift: out - second } : { shifted: 1, shift: out - first };
+}
+
+function refuseShift(site: Elementwise): string {
+  const operand = operandShift(site);
+  if (!operand) return "";
+  const { inputs, output } = site;
+  const other = inputs[operand.shifted === 1 ? 1 : 0];
+  return first(
+    only(
+      "scales: one operand needs the output's",
+      powerOfTwo(scaleOf(other)) === powerOfTwo(scaleOf(output)),
+    ),
+    only(
+      `scales: need the output's or up to 2^${MAX_OPERAND_SHIFT} below it`,
+      operand.shift >= 0 && operand.shift <= MAX_OPERAND_SHIFT,
+    ),
+  );
+}
+
+const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
+  refuse: (site) => refuseBinary(site) || refuseShift(site),
+  lower: (site) => {
+    const {
+      inputs: [a, b],
+      output,
+      kernels,
+    } = site;
+    const common = { ...elementwise(site), input2Sign };
+    const shift = operandShift(site);
+    const form = shift
+      ? { form: "shifted" as const, ...shift }
+      : {
+          form: "rescaled" as const,
+          requantizer: rulesOf(site).requantizer,
+          ...addMultipliers(scaleOf(a), scaleOf(b), scaleOf(output), 15),
+        };
+    return bindConstant(site, () => WIDE_OPS.ADD.prepare(kernels, { ...common, ...form }));
+  },
+});
+
+const MUL: Lowering<"MUL"> = {
+  refuse: refuseBinary,
+  lower: (site) => {
+    const {
+      inputs: [a, b],
+      output,
+      kernels,
+    } = site;
+    const scaling = quantizeMultiplier((scaleOf(a) * scaleOf(b)) / scaleOf(output));
+    const { requantizer } = rulesOf(site);
+    return bindConstant(site, () =>
+      WIDE_OPS.MUL.prepare(kernels, { ...elementwise(site), requantizer, ...scaling }),
+    );
+  },
+};
+
+/** int8 logits to 1/65536 with zero point -32768, int16 ones to 1/32768. */
+const SOFTMAX: Lowering<"SOFTMAX"> = {
+  refuse: (site) => {
+    const {
+      inputs: [x],
+      output,
+      profile,
+    } = site;
+    const scaled = (scale: number, zeroPoint: number) =>
+      only(
+        `output: needs scale 1/${1 / scale} and zero point ${zeroPoint}`,
+        Math.abs(scaleOf(output) / scale - 1) < 1e-3 && zeroPointOf(output) === zeroPoint,
+      );
+    const general = first(
+      has16Bits(site),
+      typed(x, x.dtype === "int8" ? "int8" : "int16", "input"),
+      quantized(x, "input"),
+      typed(output, "int16", "output"),
+      quantized(output, "output"),
+    );
+    if (general !== "") return general;
+    return x.dtype === "int8"
+      ? first(
+          scaled(2 ** -16, -32768),
+          only(
+            "the profile's softmax of int8 has int8 outputs",
+            profile.arithmetic.ops.SOFTMAX.form === "fixed-point",
+          ),
+        )
+      : first(
+          symmetric(x, "input"),
+          scaled(2 ** -15, 0),
+          only(`input: needs rows of at most ${MAX_SOFTMAX_ROW}`, x.shape.at(-1)! <= MAX_SOFTMAX_ROW),
+        );
+  },
+  lower: (site) => {
+    const { attributes, inputs, kernels } = site;
+    const [x] = inputs;
+    const rowSize = x.shape.at(-1)!;
+    const rows = imageElements(x) / rowSize;
+    const { tables, requantizer } = rulesOf(site);
+    return WIDE_OPS.SOFTMAX.prepare(kernels, {
+      rows,
+      rowSize,
+      ...(x.dtype === "int8"
+        ? { form: "fixed-point", ...softmaxMultiplier(scaleOf(x), attributes.beta) }
+        : {
+            form: "tables",
+            tables,
+            requantizer,
+            ...softmaxTableMultiplier(scaleOf(x), attributes.beta),
+          }),
+    });
+  },
+};
+
+const PAD: Lowering<"PAD"> = {
+  refuse: (site) =>
+    first(
+      unary(site),
+      sharesScale(site),
+      only(
+        "before, after: the batch cannot be padded",
+        site.attributes.before[0] === 0 && site.attributes.after[0] === 0,
+      ),
+    ),
+  lower: ({ attributes, inputs: [x], kernels }) =>
+    WIDE_OPS.PAD.prepare(kernels, {
+      shape: x.shape.slice(1),
+      before: attributes.before.slice(1),
+      after: attributes.after.slice(1),
+      value: attributes.value ?? 0,
+    }),
+};
+
+const isRescaled = (dtype: string): dtype is RescaledType => dtype in RESCALED;
+
+/** ratio: of the scales, and below the zero point. */
+function rescale(site: Site, activation: Activation, ratio: number, negativeRatio = ratio): Step {
+  const {
+    inputs: [x],
+    output,
+    kernels,
+  } = site;
+  return WIDE_OPS.REQUANTIZE.prepare(kernels, {
+    ...outputArgs(activation, output),
+    from: x.dtype as RescaledType,
+    to: output.dtype as RescaledType,
+    elements: imageElements(x),
+    inputOffset: -zeroPointOf(x),
+    requantizer: rulesOf(site).requantizer,
+    ...quantizeMultiplier(ratio),
+    negative: signedMultiplier(negativeRatio),
+  });
+}
+
+/** From float32, or between integer types. */
+const QUANTIZE: Lowering<"QUANTIZE"> = {
+  refuse: (site) => {
+    const {
+      inputs: [x],
+      output,
+    } = site;
+    if (x.dtype === "float32") return first(has16Bits(site), symmetric(output, "output"));
+    const known = isRescaled(x.dtype) && (RESCALED[x.dtype] as readonly string[]).includes(output.dtype);
+    return first(
+      has16Bits(site),
+      only("input: needs an activation, is a constant", x.data === undefined),
+      only(`no requantization from ${x.dtype} to ${output.dtype}`, known),
+      quantized(x, "input"),
+      quantized(output, "output"),
+    );
+  },
+  lower: (site) => {
+    const {
+      inputs: [x],
+      output,
+      kernels,
+    } = site;
+    if (x.dtype !== "float32") return rescale(site, "NONE", scaleOf(x) / scaleOf(output));
+    const fields = { elements: imageElements(x), scale: scaleOf(output), zeroPoint: 0 };
+    return WIDE_OPS.QUANTIZE.prepare(kernels, fields);
+  },
+};
+
+const DEQUANTIZE: Lowering<"DEQUANTIZE"> = {
+  refuse: (site) =>
+    first(
+      has16Bits(site),
+      symmetric(site.inputs[0], "input"),
+      only("output: needs float32", site.output.dtype === "float32"),
+    ),
+  lower: ({ inputs: [x], kernels }) =>
+    WIDE_OPS.DEQUANTIZE.prepare(kernels, { elements: imageElements(x), scale: scaleOf(x), zeroPoint: 0 }),
+};
+
+/** Scales are divided in float32. Source: TFLite activations.cc, ReluPrepare. */
+const relu = (activation: Activation): Lowering<"RELU" | "RELU6" | "RELU_N1_TO_1"> => ({
+  refuse: unary,
+  lower: (site) => rescale(site, activation, Math.fround(scaleOf(site.inputs[0]) / scaleOf(site.output))),
+});
+
+/** Source: TFLite activations.cc and tflite-micro leaky_relu_common.cc, which divide in float32. */
+const LEAKY_RELU: Lowering<"LEAKY_RELU"> = {
+  refuse: unary,
+  lower: (site) => {
+    const {
+      attributes,
+      inputs: [x],
+      output,
+    } = site;
+    const slope = Math.fround(scaleOf(x) * Math.fround(attributes.alpha));
+    const [ratio, negativeRatio] = [scaleOf(x), slope].map((scale) => Math.fround(scale / scaleOf(output)));
+    return rescale(site, "NONE", ratio, negativeRatio);
+  },
+};
+
+const table = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
+  refuse: (site) =>
+    first(
+      unary(site),
+      only("output: needs scale 1/32768", powerOfTwo(site.output.quantization?.scale[0] ?? 0) === -15),
+    ) ||
+    only(
+      "input: needs a scale below 8/3",
+      logisticMultiplier(scaleOf(site.inputs[0]), op).multiplier <= 32767,
+    ),
+  lower: ({ inputs: [x], kernels }) =>
+    WIDE_OPS[op].prepare(kernels, { elements: imageElements(x), ...logisticMultiplier(scaleOf(x), op) }),
+});
+
+export const WIDE_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
+  CONV_2D,
+  DEPTHWISE_CONV_2D,
+  FULLY_CONNECTED,
+  ADD: sum(1),
+  SUB: sum(-1),
+  MUL,
+  AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
+  MAX_POOL_2D: pool("MAX_POOL_2D"),
+  SOFTMAX,
+  PAD,
+  RESHAPE: {
+    refuse: (site) => first(unary(site), sharesScale(site)),
+    lower: () => null,
+  },
+  QUANTIZE,
+  DEQUANTIZE,
+  RELU: relu("RELU"),
+  RELU6: relu("RELU6"),
+  RELU_N1_TO_1: relu("RELU_N1_TO_1"),
+  LEAKY_RELU,
+  LOGISTIC: table("LOGISTIC"),
+  TANH: table("TANH"),
+};

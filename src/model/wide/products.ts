@@ -1,0 +1,136 @@
+/** CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of int16 activations by int8 weights. */
+import { quantizeMultiplier } from "../../kernels/requantize.ts";
+import type { SumScaling } from "../../kernels/wide/args.ts";
+import { WIDE_OPS } from "../../kernels/wide/ops.ts";
+import { elements } from "../graph.ts";
+import { first, type Lowering, only, type Site, scaleOf } from "../site.ts";
+import { outputArgs, rulesOf, unary, windowArgs } from "./site.ts";
+
+/** The largest left shift of an int64 sum. */
+const MAX_LEFT_SHIFT = 7;
+
+type Products = "CONV_2D" | "DEPTHWISE_CONV_2D" | "FULLY_CONNECTED";
+
+/** input scale * filter scale / output scale. FULLY_CONNECTED with one scale may form the product in float32. */
+function sumFactors({ inputs: [x, filter], output, profile }: Site, op: Products): number[] {
+  const scales = [...filter.quantization!.scale];
+  const narrow =
+    op === "FULLY_CONNECTED" &&
+    scales.length === 1 &&
+    profile.arithmetic.ops.FULLY_CONNECTED.scaleProduct === "float32";
+  return scales.map((scale) => {
+    const product = scaleOf(x) * scale;
+    return (narrow ? Math.fround(product) : product) / scaleOf(output);
+  });
+}
+
+/** 64: the sum is an int64 one. Without bias it is, but for CONV_2D where the profile says otherwise. */
+function sumBits(site: Site, op: Products): 32 | 64 {
+  const bias = site.inputs[2];
+  if (bias) return bias.dtype === "int64" ? 64 : 32;
+  return op === "CONV_2D" && rulesOf(site).withoutBias === "int32" ? 32 : 64;
+}
+
+function sumScaling(site: Site, op: Products): SumScaling {
+  const pairs = sumFactors(site, op).map(quantizeMultiplier);
+  const scaling = { multiplier: pairs.map((p) => p.multiplier), shift: pairs.map((p) => p.shift) };
+  const data = site.inputs[2]?.data ?? null;
+  const { sum32, sum64 } = rulesOf(site);
+  return sumBits(site, op) === 32
+    ? { ...scaling, sum: 32, requantizer: sum32, bias: data as Int32Array | null }
+    : { ...scaling, sum: 64, requantizer: `${sum64}-wide`, bias: data as BigInt64Array | null };
+}
+
+const refuseProducts = (op: Products, axis: number) => (site: Site) => {
+  const [, filter, bias] = site.inputs;
+  return (
+    first(
+      unary(site),
+      only(`filter: needs int8 constants, is ${filter.dtype}`, filter.data instanceof Int8Array),
+      only("filter: needs quantization", filter.quantization !== undefined),
+      only(
+        `filter: needs scales along axis ${axis}`,
+        filter.quantization?.axis === undefined || filter.quantization.axis === axis,
+      ),
+      only("filter: needs zero point 0", filter.quantization?.zeroPoint.every((z) => z === 0) ?? false),
+      only(
+        "bias: needs int32 or int64 constants, one an output channel",
+        !bias ||
+          ((bias.data instanceof Int32Array || bias.data instanceof BigInt64Array) &&
+            bias.data.length === filter.shape[axis]),
+      ),
+      // Only a site that is right so far has scales to look at.
+    ) || refuseShift(site, op)
+  );
+};
+
+const refuseShift = (site: Site, op: Products) =>
+  only(
+    `scales: needs a product below ${2 ** MAX_LEFT_SHIFT} times the output's`,
+    sumBits(site, op) === 32 ||
+      sumFactors(site, op).every((factor) => quantizeMultiplier(factor).shift <= MAX_LEFT_SHIFT),
+  );
+
+export const CONV_2D: Lowering<"CONV_2D"> = {
+  refuse: refuseProducts("CONV_2D", 0),
+  lower: (site) => {
+    const { attributes, inputs, output, kernels } = site;
+    const [x, filter] = inputs;
+    return WIDE_OPS.CONV_2D.prepare(kernels, {
+      ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
+      ...outputArgs(attributes.activation, output),
+      ...sumScaling(site, "CONV_2D"),
+      filter: filter.data as Int8Array,
+      outputDepth: filter.shape[0],
+      groups: x.shape[3] / filter.shape[3],
+      dilationHeight: attributes.dilationHeight,
+      dilationWidth: attributes.dilationWidth,
+    });
+  },
+};
+
+export const DEPTHWISE_CONV_2D: Lowering<"DEPTHWISE_CONV_2D"> = {
+  refuse: (site) =>
+    first(
+      refuseProducts("DEPTHWISE_CONV_2D", 3)(site),
+      only(
+        "filter: needs input channels * depthMultiplier",
+        site.inputs[1].shape[3] === site.inputs[0].shape[3] * site.attributes.depthMultiplier,
+      ),
+    ),
+  lower: (site) => {
+    const { attributes, inputs, output, kernels } = site;
+    const [, filter] = inputs;
+    return WIDE_OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
+      ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
+      ...outputArgs(attributes.activation, output),
+      ...sumScaling(site, "DEPTHWISE_CONV_2D"),
+      filter: filter.data as Int8Array,
+      depthMultiplier: attributes.depthMultiplier,
+      dilationHeight: attributes.dilationHeight,
+      dilationWidth: attributes.dilationWidth,
+    });
+  },
+};
+
+export const FULLY_CONNECTED: Lowering<"FULLY_CONNECTED"> = {
+  refuse: (site) =>
+    first(
+      refuseProducts("FULLY_CONNECTED", 0)(site),
+      only(
+        "filter: needs the input's width",
+        elements(site.inputs[0].shape.slice(1)) === site.inputs[1].shape[1],
+      ),
+    ),
+  lower: (site) => {
+    const { attributes, inputs, output, kernels } = site;
+    const [, filter] = inputs;
+    return WIDE_OPS.FULLY_CONNECTED.prepare(kernels, {
+      ...outputArgs(attributes.activation, output),
+      ...sumScaling(site, "FULLY_CONNECTED"),
+      filter: filter.data as Int8Array,
+      inputDepth: filter.shape[1],
+      outputDepth: filter.shape[0],
+    });
+  },
+};
