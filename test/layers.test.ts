@@ -23,7 +23,7 @@ const BESIDE = new Set([
   "defenses>attacks",
   "cli>report",
   "web>report",
-  "export>quantize",
+  "export>import",
 ]);
 /** Types of what the float side trains on and is asked by. */
 const TYPES_ONLY = new Set(["float>data", "float>attacks", "float>defenses", "report>defenses"]);
