@@ -96,10 +96,12 @@ export type DepthwiseConv2dArgs = Window &
     dilationWidth: number;
   };
 
-/** filter: [outputDepth][inputDepth]. filterOffset: -zero point of the weights, normally 0. */
+/** filter: [outputDepth][inputDepth]. filterOffset: -zero point of the weights, normally 0. rows: of inputDepth values in one
+ * image, 1 where left out. */
 export type FullyConnectedArgs = Weights &
   Output &
   Requantization & {
+    rows?: number;
     inputDepth: number;
     outputDepth: number;
     inputOffset: number;

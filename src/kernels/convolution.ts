@@ -202,11 +202,13 @@ function prepareFullyConnected(kernels: Kernels, args: FullyConnectedArgs): Step
     inputDepth,
     filterOffset: args.filterOffset,
   };
-  return makeStep(kernels, mark, `fully_connected_s${args.weightBits}`, "FullyConnected", values, {
-    inputBytes: inputDepth,
-    outputBytes: outputDepth * outputElementBytes(args),
+  const rows = args.rows ?? 1;
+  const step = makeStep(kernels, mark, `fully_connected_s${args.weightBits}`, "FullyConnected", values, {
+    inputBytes: rows * inputDepth,
+    outputBytes: rows * outputDepth * outputElementBytes(args),
     scratchBytes: SCRATCH_HEAD + CHUNK_ROWS * inputDepth * 2 + OVERREAD,
   });
+  return { ...step, run: (batches) => step.run(batches * rows) };
 }
 
 /** The output array of a reference, and how an accumulator (exact, wrapped here) of a channel goes into it. */
@@ -295,7 +297,7 @@ function referenceFullyConnected(
 ): Values {
   const { inputDepth, outputDepth, inputOffset, filterOffset, bias } = args;
   const filter = wholeWeights(args, outputDepth * inputDepth);
-  const { output, write } = outputWriter(args, batches * outputDepth);
+  const { output, write } = outputWriter(args, batches * (args.rows ?? 1) * outputDepth);
   for (let index = 0; index < output.length; index++) {
     const channel = index % outputDepth;
     const x = Math.floor(index / outputDepth) * inputDepth;
@@ -325,7 +327,7 @@ export const DEPTHWISE_CONV_2D: Op<DepthwiseConv2dArgs> = {
 };
 
 export const FULLY_CONNECTED: Op<FullyConnectedArgs> = {
-  macs: (args) => args.inputDepth * args.outputDepth,
+  macs: (args) => (args.rows ?? 1) * args.inputDepth * args.outputDepth,
   prepare: prepareFullyConnected,
   reference: referenceFullyConnected,
 };

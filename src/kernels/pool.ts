@@ -64,8 +64,8 @@ export const MAX_POOL_2D: Op<AveragePool2dArgs> = {
   reference: (args, operands, batches) => referencePool(args, operands, batches, (taps) => Math.max(...taps)),
 };
 
-/** Neighbouring dimensions of one kind merged: [kept, reduced, kept, reduced], as the kernel walks them. */
-function meanBlocks({ shape, axes }: MeanArgs): [number, number, number, number] {
+/** Sizes of neighbouring dimensions of one kind, kept and reduced by turns; the first are kept. */
+export function meanRuns({ shape, axes }: Pick<MeanArgs, "shape" | "axes">): number[] {
   const sizes = [1];
   for (const [axis, size] of shape.entries()) {
     const reduced = axes.includes(axis) ? 1 : 0;
@@ -73,6 +73,12 @@ function meanBlocks({ shape, axes }: MeanArgs): [number, number, number, number]
     if ((sizes.length - 1) % 2 === reduced) sizes[sizes.length - 1] *= size;
     else sizes.push(size);
   }
+  return sizes;
+}
+
+/** [kept, reduced, kept, reduced], as the kernel walks them. */
+function meanBlocks({ shape, axes }: MeanArgs): [number, number, number, number] {
+  const sizes = meanRuns({ shape, axes });
   if (sizes.length > 4)
     throw new RangeError(`MEAN: axes ${axes.join()} of ${shape.join("x")} alternate too often`);
   const [outer, reducedOuter = 1, inner = 1, reducedInner = 1] = sizes;

@@ -1,13 +1,9 @@
-import type { AddFixedPoint, FixedPoint, FloatScale, Requantization, Step, Window } from "../kernels/args.ts";
+import type { FixedPoint, FloatScale, MeanArgs, Requantization, Step, Window } from "../kernels/args.ts";
+import { composeSteps } from "../kernels/compose.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
-import {
-  addMultipliers,
-  addMultipliersXnnpack,
-  meanMultiplier,
-  requantizeMultiplierXnnpack,
-  softmaxMultiplier,
-} from "../kernels/requantize.ts";
+import { meanRuns } from "../kernels/pool.ts";
+import { meanMultiplier, requantizeMultiplierXnnpack, softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
 import {
   type Activation,
@@ -18,18 +14,25 @@ import {
   type OpName,
   windowAxis,
 } from "./graph.ts";
+import { ELEMENTWISE } from "./lowerElementwise.ts";
+import { LAYOUT } from "./lowerLayout.ts";
+import { UNARY } from "./lowerUnary.ts";
 import {
+  byteActivation,
+  codesOf,
   first,
-  int8,
-  int8Activation,
+  fixedRequantizer,
+  formOf,
   type Lowering,
   only,
   outputArgs,
   requantization,
   type Site,
+  sameType,
   scaleOf,
   sharesScale,
   unary,
+  unaryBytes,
   zeroPointOf,
 } from "./site.ts";
 import { WIDE_LOWERINGS } from "./wide/lower.ts";
@@ -83,10 +86,15 @@ function windowArgs(
   };
 }
 
+/** uint8 weights come less their zero point. */
 function weights({ inputs: [, filter, bias] }: Site) {
+  const [zeroPoint] = filter.quantization!.zeroPoint;
   return {
     weightBits: filter.dtype === "int4" ? (4 as const) : (8 as const),
-    filter: filter.data as Int8Array | Uint8Array,
+    filter:
+      filter.dtype === "uint8"
+        ? Int16Array.from(filter.data as Uint8Array, (w) => w - zeroPoint)
+        : (filter.data as Int8Array | Uint8Array),
     bias: (bias?.data as Int32Array | undefined) ?? null,
   };
 }
@@ -97,11 +105,12 @@ function refuseWeights(site: Site, axis: number): string {
     profile,
   } = site;
   const bits = filter.dtype === "int4" ? 4 : 8;
+  const types = site.inputs[0].dtype === "uint8" ? ["uint8"] : ["int8", "int4"];
   return first(
-    unary(site),
+    unaryBytes(site),
     only(
-      `filter: needs int8 or int4 constants, is ${filter.dtype}`,
-      ["int8", "int4"].includes(filter.dtype) && filter.data !== undefined,
+      `filter: needs ${types.join(" or ")} constants, is ${filter.dtype}`,
+      types.includes(filter.dtype) && filter.data !== undefined,
     ),
     only(
       `filter: ${bits}-bit weights, the profile has ${profile.arithmetic.weights.bits.join(" and ")}`,
@@ -112,7 +121,9 @@ function refuseWeights(site: Site, axis: number): string {
       `filter: needs scales along axis ${axis}`,
       filter.quantization?.axis === undefined || filter.quantization.axis === axis,
     ),
-    only("filter: needs zero point 0", filter.quantization?.zeroPoint.every((z) => z === 0) ?? false),
+    filter.dtype === "uint8"
+      ? only("filter: needs one zero point", filter.quantization?.zeroPoint.length === 1)
+      : only("filter: needs zero point 0", filter.quantization?.zeroPoint.every((z) => z === 0) ?? false),
     only(
       "bias: needs int32 constants, one an output channel",
       !bias || (bias.data instanceof Int32Array && bias.data.length === filter.shape[axis]),
@@ -121,103 +132,29 @@ function refuseWeights(site: Site, axis: number): string {
 }
 
 const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D" | "MAX_POOL_2D"> => ({
-  refuse: (site) => first(unary(site), sharesScale(site)),
+  refuse: (site) => first(unaryBytes(site), sharesScale(site)),
   lower: (site) => {
     const { attributes, kernels, output } = site;
     const { activationMin, activationMax } = outputArgs(attributes.activation, output);
     const window = windowArgs(attributes, site, attributes.filterHeight, attributes.filterWidth);
-    return OPS[op].prepare(kernels, { ...window, activationMin, activationMax });
-  },
-});
-
-const elementwise = (site: Site<"ADD" | "SUB" | "MUL">) => {
-  const [a, b] = site.inputs;
-  return {
-    ...outputArgs(site.attributes.activation, site.output),
-    elements: elements(site.output.shape.slice(1)),
-    input1Offset: -zeroPointOf(a),
-    input2Offset: -zeroPointOf(b),
-    input2Shared: b.data !== undefined,
-  };
-};
-const refuseBinary = ({ inputs: [a, b], output }: Site) =>
-  first(
-    int8Activation(a, "input 0"),
-    int8(b, "input 1"),
-    int8Activation(output, "output"),
-    b.data
-      ? only("input 1: needs to broadcast to one image of input 0", broadcasts(b.shape, a.shape))
-      : only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
-  );
-
-/** Whether a constant's shape, aligned to the last dimension, is the image's or 1 everywhere. */
-const broadcasts = (constant: readonly number[], [, ...image]: readonly number[]) =>
-  constant.every((size, i) => {
-    const other = image[image.length - constant.length + i];
-    return size === 1 || size === other;
-  });
-
-/** A constant second operand is spread over one image, which all images share. */
-function bindConstant({ inputs: [a, b], kernels }: Site, prepare: () => Step): Step {
-  if (!b.data) return prepare();
-  const address = kernels.place(spread(b.data as Int8Array, b.shape, a.shape.slice(1)));
-  const { input2Bytes: _, ...step } = prepare();
-  return { ...step, bind: (operands) => step.bind({ ...operands, input2: address }) };
-}
-
-function spread(values: Int8Array, shape: readonly number[], image: readonly number[]): Int8Array {
-  const padded = image.map((_, i) => shape[shape.length - image.length + i] ?? 1);
-  const strides = padded.map((size, i) => (size === 1 ? 0 : elements(padded.slice(i + 1))));
-  return Int8Array.from({ length: elements(image) }, (_, index) => {
-    let rest = index;
-    let at = 0;
-    for (let axis = image.length - 1; axis >= 0; axis--) {
-      at += (rest % image[axis]) * strides[axis];
-      rest = Math.floor(rest / image[axis]);
-    }
-    return values[at];
-  });
-}
-
-const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
-  refuse: refuseBinary,
-  lower: (site) => {
-    const {
-      inputs: [a, b],
-      output,
-      kernels,
-      profile,
-    } = site;
-    const { form, requantizer } = profile.arithmetic.ops.ADD;
-    const scales = [scaleOf(a), scaleOf(b), scaleOf(output)] as const;
-    const common = { ...elementwise(site), input2Sign };
-    return bindConstant(site, () =>
-      form === "xnnpack"
-        ? OPS.ADD.prepare(kernels, {
-            ...common,
-            requantizer: "float-even",
-            ...addMultipliersXnnpack(...scales),
-          })
-        : OPS.ADD.prepare(kernels, {
-            ...common,
-            requantizer: requantizer as AddFixedPoint["requantizer"],
-            ...addMultipliers(...scales),
-          }),
-    );
+    const inputOffset = output.dtype === "uint8" ? 128 : 0;
+    return OPS[op].prepare(kernels, { ...window, activationMin, activationMax, inputOffset });
   },
 });
 
 /** int8 to int8 on another scale, clamped to the op's own range. */
-const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"> => ({
-  refuse: unary,
+const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6" | "RELU_N1_TO_1"> => ({
+  refuse: ({ inputs: [x], output }) => first(byteActivation(x, "input"), byteActivation(output, "output")),
   lower: ({ inputs: [x], output, kernels, profile }) => {
     const ratio = Math.fround(scaleOf(x) / scaleOf(output));
     const { form, requantizer } = profile.arithmetic.ops.QUANTIZE;
+    // XNNPACK converts within a type only: int8 to uint8 stays with TFLite.
+    const mixed = x.dtype !== output.dtype;
     const scaling =
-      form === "xnnpack"
+      form === "xnnpack" && !mixed
         ? { requantizer: "xnnpack-8-bit" as const, multiplier: requantizeMultiplierXnnpack(ratio) }
         : requantization(
-            requantizer,
+            form === "xnnpack" ? fixedRequantizer(requantizer) : requantizer,
             [activation === "NONE" ? scaleOf(x) / scaleOf(output) : ratio],
             [ratio],
           );
@@ -231,6 +168,78 @@ const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"
 });
 
 const requantize = rescale("NONE");
+
+/** The kernel sums over two groups of neighbouring axes; others are brought together first: sums have no order. */
+function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
+  const { shape, axes } = args;
+  if (meanRuns(args).length <= 4) return OPS.MEAN.prepare(kernels, args);
+  const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+  const permutation = [...kept, ...axes];
+  const transposed = permutation.map((axis) => shape[axis]);
+  const last = axes.map((_, i) => kept.length + i);
+  const bytes = elements(shape);
+  return composeSteps(
+    [
+      {
+        step: OPS.TRANSPOSE.prepare(kernels, { shape, permutation, elementBytes: 1 }),
+        input: "input",
+        output: 0,
+      },
+      {
+        step: OPS.MEAN.prepare(kernels, { ...args, shape: transposed, axes: last }),
+        input: 0,
+        output: "output",
+      },
+    ],
+    { inputBytes: bytes, outputBytes: bytes / elements(axes.map((axis) => shape[axis])) },
+    [bytes],
+  );
+}
+
+const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
+  refuse: (site) => {
+    const { padTop, padLeft } = transposedPadding(site);
+    const [, filterHeight, filterWidth] = site.inputs[1].shape;
+    return first(
+      refuseWeights(site, 0),
+      only(
+        "padding: needs less than the filter",
+        padTop < filterHeight && padLeft < filterWidth && Math.min(padTop, padLeft) >= 0,
+      ),
+    );
+  },
+  lower: (site) => {
+    const {
+      attributes: { activation, strideHeight, strideWidth },
+      inputs: [x, filter],
+      output,
+      kernels,
+    } = site;
+    const [, inputHeight, inputWidth, inputDepth] = x.shape;
+    const [outputDepth, filterHeight, filterWidth] = filter.shape;
+    const [, outputHeight, outputWidth] = output.shape;
+    return OPS.TRANSPOSE_CONV.prepare(kernels, {
+      ...{ inputHeight, inputWidth, inputDepth, outputHeight, outputWidth, outputDepth },
+      ...{ filterHeight, filterWidth, strideHeight, strideWidth },
+      ...transposedPadding(site),
+      ...weights(site),
+      ...outputArgs(activation, output),
+      ...convolutionRequantization(site, x.dtype === "uint8"),
+      inputOffset: -zeroPointOf(x),
+    });
+  },
+};
+
+/** Of the convolution that it transposes: from the output to the input. */
+function transposedPadding({ attributes, inputs: [, filter], output }: Site<"TRANSPOSE_CONV">) {
+  const { padding, strideHeight, strideWidth } = attributes;
+  if (typeof padding !== "string") return { padTop: padding[0], padLeft: padding[2] };
+  const [, height, width] = output.shape;
+  return {
+    padTop: windowAxis(height, filter.shape[1], strideHeight, 1, padding as "SAME" | "VALID").before,
+    padLeft: windowAxis(width, filter.shape[2], strideWidth, 1, padding as "SAME" | "VALID").before,
+  };
+}
 
 /** Every op that an integer profile runs. */
 export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
@@ -251,7 +260,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         ...windowArgs(attributes, site, filter.shape[1], filter.shape[2]),
         ...weights(site),
         ...outputArgs(attributes.activation, output),
-        ...convolutionRequantization(site, false),
+        ...convolutionRequantization(site, x.dtype === "uint8"),
         inputOffset: -zeroPointOf(x),
         outputDepth: filter.shape[0],
         groups: x.shape[3] / filter.shape[3],
@@ -280,7 +289,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         ...windowArgs(attributes, site, filter.shape[1], filter.shape[2]),
         ...weights(site),
         ...outputArgs(attributes.activation, output),
-        ...convolutionRequantization(site, false),
+        ...convolutionRequantization(site, x.dtype === "uint8"),
         inputOffset: -zeroPointOf(x),
         depthMultiplier: attributes.depthMultiplier,
         dilationHeight: attributes.dilationHeight,
@@ -294,7 +303,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         refuseWeights(site, 0),
         only(
           "filter: needs the input's width",
-          elements(site.inputs[0].shape.slice(1)) === site.inputs[1].shape[1],
+          elements(site.inputs[0].shape.slice(1)) % site.inputs[1].shape[1] === 0,
         ),
       ),
     lower: (site) => {
@@ -308,38 +317,21 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
       const narrow =
         filter.quantization!.scale.length === 1 &&
         profile.arithmetic.ops.FULLY_CONNECTED.scaleProduct === "float32";
+      const asymmetric = filter.dtype === "uint8";
       return OPS.FULLY_CONNECTED.prepare(kernels, {
         ...weights(site),
+        ...(asymmetric && { filter: codesOf(filter) }),
         ...outputArgs(attributes.activation, output),
-        ...convolutionRequantization(site, narrow),
+        ...convolutionRequantization(site, narrow || asymmetric),
+        rows: elements(x.shape.slice(1)) / filter.shape[1],
         inputDepth: filter.shape[1],
         outputDepth: filter.shape[0],
         inputOffset: -zeroPointOf(x),
-        filterOffset: 0,
+        filterOffset: asymmetric ? -zeroPointOf(filter) : 0,
       });
     },
   },
-  ADD: sum(1),
-  SUB: sum(-1),
-  MUL: {
-    refuse: refuseBinary,
-    lower: (site) => {
-      const {
-        inputs: [a, b],
-        output,
-        kernels,
-        profile,
-      } = site;
-      const double = (scaleOf(a) * scaleOf(b)) / scaleOf(output);
-      const float = Math.fround(Math.fround(scaleOf(a) * scaleOf(b)) / scaleOf(output));
-      return bindConstant(site, () =>
-        OPS.MUL.prepare(kernels, {
-          ...elementwise(site),
-          ...requantization(profile.arithmetic.ops.MUL.requantizer, [double], [float]),
-        }),
-      );
-    },
-  },
+  ...ELEMENTWISE,
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
   MAX_POOL_2D: pool("MAX_POOL_2D"),
   MEAN: {
@@ -352,15 +344,15 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         ),
       ),
     lower: ({ attributes, inputs: [x], output, kernels, profile }) => {
-      const { requantizer } = profile.arithmetic.ops.MEAN;
-      const count = attributes.axes.reduce((product, axis) => product * x.shape[axis], 1);
+      const { requantizer } = formOf({ profile }, "MEAN");
+      const count = elements(attributes.axes.map((axis) => x.shape[axis]));
       const float = Math.fround(Math.fround(scaleOf(x) / scaleOf(output)) * Math.fround(1 / count));
       const pair = meanMultiplier(scaleOf(x) / scaleOf(output), count);
       const scaling: FixedPoint | FloatScale =
         requantizer === "float-even"
           ? { requantizer, scale: [float] }
           : { requantizer, multiplier: [pair.multiplier], shift: [pair.shift] };
-      return OPS.MEAN.prepare(kernels, {
+      return meanOverAny(kernels, {
         ...outputArgs("NONE", output),
         ...scaling,
         shape: x.shape.slice(1),
@@ -372,7 +364,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   SOFTMAX: {
     refuse: (site) =>
       first(
-        unary(site),
+        unaryBytes(site),
         only(
           "output: needs scale 1/256 and zero point -128",
           site.output.quantization?.scale[0] === 1 / 256 && zeroPointOf(site.output) === -128,
@@ -381,7 +373,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
     lower: ({ attributes, inputs: [x], output, kernels, profile }) => {
       const rowSize = x.shape.at(-1)!;
       const rows = elements(x.shape.slice(1)) / rowSize;
-      return profile.arithmetic.ops.SOFTMAX.form === "fixed-point"
+      return formOf({ profile }, "SOFTMAX").form === "fixed-point"
         ? OPS.SOFTMAX.prepare(kernels, {
             rows,
             rowSize,
@@ -401,7 +393,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   PAD: {
     refuse: (site) =>
       first(
-        unary(site),
+        unaryBytes(site),
         sharesScale(site),
         only(
           "before, after: the batch cannot be padded",
@@ -413,16 +405,19 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         shape: x.shape.slice(1),
         before: attributes.before.slice(1),
         after: attributes.after.slice(1),
-        value: attributes.value ?? zeroPointOf(x),
+        value:
+          attributes.value === undefined
+            ? zeroPointOf(x)
+            : attributes.value - (x.dtype === "uint8" ? 128 : 0),
       }),
   },
   RESHAPE: {
-    refuse: (site) => first(unary(site), sharesScale(site)),
+    refuse: (site) => first(sameType(site.inputs[0], site.output), sharesScale(site)),
     lower: () => null,
   },
   QUANTIZE: {
     refuse: (site) =>
-      site.inputs[0].dtype === "float32" ? int8Activation(site.output, "output") : requantize.refuse(site),
+      site.inputs[0].dtype === "float32" ? byteActivation(site.output, "output") : requantize.refuse(site),
     lower: (site) => {
       const {
         inputs: [x],
@@ -442,7 +437,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   },
   DEQUANTIZE: {
     refuse: ({ inputs: [x], output }) =>
-      first(int8Activation(x, "input"), only("output: needs float32", output.dtype === "float32")),
+      first(byteActivation(x, "input"), only("output: needs float32", output.dtype === "float32")),
     lower: ({ inputs: [x], kernels }) =>
       OPS.DEQUANTIZE.prepare(kernels, {
         elements: elements(x.shape.slice(1)),
@@ -452,6 +447,10 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   },
   RELU: rescale("RELU"),
   RELU6: rescale("RELU6"),
+  RELU_N1_TO_1: rescale("RELU_N1_TO_1"),
+  TRANSPOSE_CONV: transposeConv,
+  ...LAYOUT,
+  ...UNARY,
 };
 
 /** The row of a node, with its operands; undefined where no integer kernel exists. */
@@ -462,8 +461,9 @@ export function siteOf(
   profile: Profile,
 ): { row: Lowering<OpName> | undefined; site: Site } {
   const inputs = node.inputs.map((id) => graph.tensors[id]);
-  const output = graph.tensors[node.outputs[0]];
-  const site = { attributes: node.attributes, inputs, output, kernels, profile } as Site;
+  const outputs = node.outputs.map((id) => graph.tensors[id]);
+  const { attributes } = node;
+  const site = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
   const wide = isWide(site) ? WIDE_LOWERINGS[node.op] : undefined;
   const row = (wide ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
     | Lowering<OpName>

@@ -5,11 +5,13 @@ import { quantizeMultiplier, roundHalfAway } from "../kernels/requantize.ts";
 import type { Profile, Requantizer } from "../profile/schema.ts";
 import type { Activation, Attributes, OpName, Tensor } from "./graph.ts";
 
-/** What a lowering sees: operand tensors in order (undefined where optional and absent) and the node's output. */
+/** What a lowering sees: operand tensors in order (undefined where optional and absent) and the node's first output. */
 export interface Site<Op extends OpName = OpName> {
   attributes: Attributes[Op];
   inputs: Tensor[];
   output: Tensor;
+  /** All of them: SPLIT has several. */
+  outputs: Tensor[];
   kernels: Kernels;
   profile: Profile;
 }
@@ -24,6 +26,33 @@ export interface Lowering<Op extends OpName> {
 export const only = (what: string, ok: boolean) => (ok ? "" : what);
 export const first = (...reasons: string[]) => reasons.find((reason) => reason !== "") ?? "";
 
+/** int8 or uint8: the kernels see the latter as int8, every code less 128. */
+export function byte(tensor: Tensor, name: string): string {
+  if (tensor.dtype !== "int8" && tensor.dtype !== "uint8")
+    return `${name}: needs int8 or uint8, is ${tensor.dtype}`;
+  return only(`${name}: needs one scale and zero point`, tensor.quantization?.scale.length === 1);
+}
+
+export function byteActivation(tensor: Tensor, name: string): string {
+  if (tensor.data) return `${name}: needs an activation, is a constant`;
+  return byte(tensor, name);
+}
+
+type Ops = Profile["arithmetic"]["ops"];
+
+/** What the profile says of an op; refused by its name where it says nothing. */
+export const formOf = <Op extends keyof Ops>({ profile }: { profile: Profile }, op: Op) =>
+  profile.arithmetic.ops[op] as NonNullable<Ops[Op]>;
+export const refuseForm = ({ profile }: { profile: Profile }, op: keyof Ops) =>
+  only(`the profile has no form of ${op}`, profile.arithmetic.ops[op] !== undefined);
+
+/** Both int8 or both uint8. */
+export const unaryBytes = ({ inputs: [x], output }: Site) =>
+  first(byteActivation(x, "input"), byteActivation(output, "output"), sameType(x, output));
+
+export const sameType = (x: Tensor, output: Tensor) =>
+  only(`output: needs ${x.dtype}, is ${output.dtype}`, x.dtype === output.dtype);
+
 export function int8Activation(tensor: Tensor, name: string): string {
   if (tensor.data) return `${name}: needs an activation, is a constant`;
   return int8(tensor, name);
@@ -37,15 +66,28 @@ export function int8(tensor: Tensor, name: string): string {
 export const unary = ({ inputs: [x], output }: Site) =>
   first(int8Activation(x, "input"), int8Activation(output, "output"));
 
-export const sharesScale = ({ inputs: [x], output }: Site) =>
+export const sameScale = (x: Tensor, output: Tensor, name = "output") =>
   only(
-    "output: needs the scale and zero point of the input",
+    `${name}: needs the scale and zero point of the ${name === "output" ? "input" : "output"}`,
     x.quantization?.scale[0] === output.quantization?.scale[0] &&
       x.quantization?.zeroPoint[0] === output.quantization?.zeroPoint[0],
   );
 
+export const sharesScale = ({ inputs: [x], output }: Site) => sameScale(x, output);
+
 export const scaleOf = ({ quantization }: Tensor) => quantization!.scale[0];
-export const zeroPointOf = ({ quantization }: Tensor) => quantization!.zeroPoint[0];
+/** Of the code as the kernels have it. */
+export const zeroPointOf = ({ dtype, quantization }: Tensor) =>
+  quantization!.zeroPoint[0] - (dtype === "uint8" ? 128 : 0);
+
+/** The codes of a constant as the kernels have them. */
+export function codesOf({ data }: Tensor): Int8Array {
+  return data instanceof Uint8Array ? Int8Array.from(data, (code) => code - 128) : (data as Int8Array);
+}
+
+/** TFLite's MultiplyByQuantizedMultiplier as the profile's runtime is built. */
+export const fixedRequantizer = (requantizer: Requantizer) =>
+  requantizer === "tflite-single" ? ("tflite-single" as const) : ("tflite-double" as const);
 
 /** [low, high] of a fused activation in output codes. Source: CalculateActivationRangeQuantized, LiteRT. */
 export function activationRange(activation: Activation, output: Tensor): [number, number] {

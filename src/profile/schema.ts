@@ -22,6 +22,15 @@ const requantizedForm = z.strictObject({
   ...evidence,
 });
 
+/** TFLite's MultiplyByQuantizedMultiplier in its two builds. */
+const FIXED = ["tflite-double", "tflite-single"] as const;
+/** requantizer: of the fixed-point or TFLite form. */
+const tableOrFixed = <const T extends readonly [string, ...string[]]>(forms: T) =>
+  z.strictObject({ form: z.enum(forms), requantizer: z.enum(FIXED), ...evidence });
+/** ratios: whether quotients of scales are rounded to float32 before they become multipliers. */
+const ratios = <T extends z.ZodRawShape>(more: T) =>
+  z.strictObject({ ratios: z.enum(["float32", "double"]), ...more, ...evidence });
+
 /** Ops on int16 activations (symmetric, zero point 0), with int8 weights. */
 const int16 = z.strictObject({
   /** Of one value or of two: everything but sums of products. */
@@ -71,6 +80,15 @@ export const profileSchema = z.strictObject({
       AVERAGE_POOL_2D: form(["half-away"]),
       SOFTMAX: form(["fixed-point", "float-table"]),
       QUANTIZE: requantizedForm,
+      /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
+      SUB: ratios({}).optional(),
+      /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding. */
+      LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even"]).optional(),
+      LEAKY_RELU: tableOrFixed(["tflite", "xnnpack"]).optional(),
+      PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
+      LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
+      /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */
+      RESIZE_BILINEAR: form(["tflite", "tflite-up", "xnnpack"]).optional(),
       /** Needed where activations.bits has 16. */
       int16: int16.optional(),
     }),

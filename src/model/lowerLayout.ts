@@ -1,0 +1,228 @@
+/** Lowerings of the ops that move values, resize or convert them as they are. */
+import type { Step } from "../kernels/args.ts";
+import type { Kernels } from "../kernels/module.ts";
+import { OPS } from "../kernels/ops.ts";
+import { clamp, roundHalfAway } from "../kernels/requantize.ts";
+import { type Attributes, type DType, elements, type OpName, type Tensor } from "./graph.ts";
+import {
+  byte,
+  byteActivation,
+  codesOf,
+  first,
+  formOf,
+  type Lowering,
+  only,
+  refuseForm,
+  type Site,
+  sameScale,
+  sameType,
+  scaleOf,
+  sharesScale,
+  unaryBytes,
+} from "./site.ts";
+
+const BYTES: Partial<Record<DType, number>> = { int8: 1, uint8: 1, int32: 4, float32: 4 };
+
+/** Values that are moved only: a type of one or four bytes, the same scale on both sides. */
+const moved = (site: Site) => {
+  const [x] = site.inputs;
+  return first(
+    only(`input: needs ${Object.keys(BYTES).join(", ")}, is ${x.dtype}`, x.dtype in BYTES),
+    only("input: needs an activation, is a constant", x.data === undefined),
+    sameType(x, site.output),
+    sharesScale(site),
+  );
+};
+
+const slice: Lowering<"STRIDED_SLICE"> = {
+  refuse: (site) => {
+    const { begin, end, strides } = site.attributes;
+    const whole = begin[0] === 0 && end[0] === site.inputs[0].shape[0] && strides[0] === 1;
+    return first(moved(site), only("begin, end: the batch cannot be sliced", whole));
+  },
+  lower: ({ attributes, inputs: [x], kernels }) =>
+    OPS.STRIDED_SLICE.prepare(kernels, {
+      shape: x.shape.slice(1),
+      begin: attributes.begin.slice(1),
+      strides: attributes.strides.slice(1),
+      sizes: attributes.begin
+        .map((from, i) => Math.ceil((attributes.end[i] - from) / attributes.strides[i]))
+        .slice(1),
+      elementBytes: BYTES[x.dtype]!,
+    }),
+};
+
+/** One slice an output. */
+const split: Lowering<"SPLIT"> = {
+  refuse: (site) =>
+    first(
+      moved(site),
+      only("axis: the batch cannot be split", site.attributes.axis !== 0),
+      ...site.outputs.map((output) =>
+        first(sameType(site.inputs[0], output), sameScale(site.inputs[0], output)),
+      ),
+    ),
+  lower: ({ attributes: { axis, sizes }, inputs: [x], kernels }) => {
+    const shape = x.shape.slice(1);
+    const parts = sizes.map((size, i) =>
+      OPS.STRIDED_SLICE.prepare(kernels, {
+        shape,
+        begin: shape.map((_, d) => (d === axis - 1 ? elementsBefore(sizes, i) : 0)),
+        strides: shape.map(() => 1),
+        sizes: shape.map((length, d) => (d === axis - 1 ? size : length)),
+        elementBytes: BYTES[x.dtype]!,
+      }),
+    );
+    return {
+      ...parts[0],
+      constantBytes: parts.reduce((sum, part) => sum + part.constantBytes, 0),
+      bind: ({ input, outputs }) =>
+        parts.forEach((part, i) => {
+          part.bind({ input, output: outputs![i] });
+        }),
+      run: (batches) => {
+        for (const part of parts) part.run(batches);
+      },
+    };
+  },
+};
+
+const elementsBefore = (sizes: readonly number[], i: number) =>
+  sizes.slice(0, i).reduce((sum, size) => sum + size, 0);
+
+const transpose: Lowering<"TRANSPOSE"> = {
+  refuse: (site) =>
+    first(moved(site), only("permutation: the batch must stay first", site.attributes.permutation[0] === 0)),
+  lower: ({ attributes, inputs: [x], kernels }) =>
+    OPS.TRANSPOSE.prepare(kernels, {
+      shape: x.shape.slice(1),
+      permutation: attributes.permutation.slice(1).map((axis) => axis - 1),
+      elementBytes: BYTES[x.dtype]!,
+    }),
+};
+
+/** int8 inputs must have the output's scale, as TFLite requires; uint8 ones are rescaled in float32. */
+const concatenation: Lowering<"CONCATENATION"> = {
+  refuse: ({ attributes, inputs, output }) =>
+    first(
+      byteActivation(output, "output"),
+      only("axis: the batch cannot be concatenated", attributes.axis !== 0),
+      only("activation: needs NONE", attributes.activation === "NONE"),
+      only(
+        "inputs: needs an activation",
+        inputs.some(({ data }) => !data),
+      ),
+      ...inputs.map((x, i) =>
+        first(
+          byte(x, `input ${i}`),
+          sameType(x, output),
+          x.dtype === "uint8" ? "" : sameScale(x, output, `input ${i}`),
+        ),
+      ),
+    ),
+  lower: ({ attributes: { axis }, inputs, output, kernels }) => {
+    const step = OPS.CONCATENATION.prepare(kernels, {
+      outer: elements(output.shape.slice(1, axis)),
+      sizes: inputs.map((x) => elements(x.shape.slice(axis))),
+      tables: inputs.map((x) => (sameScale(x, output) === "" ? undefined : rescaleTable(x, output))),
+    });
+    return bindConstants(step, inputs, kernels);
+  },
+};
+
+/** Constants lie in memory once a chunk image, so a batch repeats them; here as many as a chunk can have. */
+const MAX_CHUNK = 32;
+
+function bindConstants(step: Step, inputs: readonly Tensor[], kernels: Kernels): Step {
+  if (inputs.every(({ data }) => !data)) return step;
+  const places = inputs.map((x) => {
+    if (!x.data) return undefined;
+    const codes = codesOf(x);
+    return kernels.place(
+      Int8Array.from({ length: codes.length * MAX_CHUNK }, (_, i) => codes[i % codes.length]),
+    );
+  });
+  return {
+    ...step,
+    bind: (operands) =>
+      step.bind({ ...operands, inputs: operands.inputs!.map((address, i) => places[i] ?? address) }),
+  };
+}
+
+/** Source: ConcatenationWithScaling, TFLite reference/concatenation.h. The codes there are uint8. */
+function rescaleTable(x: Tensor, output: Tensor): Int8Array {
+  const scale = Math.fround(scaleOf(x) * Math.fround(1 / scaleOf(output)));
+  const bias = Math.fround(-x.quantization!.zeroPoint[0] * scale);
+  return Int8Array.from({ length: 256 }, (_, at) => {
+    const value = Math.fround(Math.fround((at ^ 128) * scale) + bias);
+    return clamp(roundHalfAway(value) + output.quantization!.zeroPoint[0], 0, 255) - 128;
+  });
+}
+
+type Resize = Attributes["RESIZE_BILINEAR"];
+
+const resizeArgs = ({ alignCorners, halfPixelCenters }: Resize, x: Tensor, output: Tensor) => ({
+  inputHeight: x.shape[1],
+  inputWidth: x.shape[2],
+  inputDepth: x.shape[3],
+  outputHeight: output.shape[1],
+  outputWidth: output.shape[2],
+  alignCorners,
+  halfPixelCenters,
+});
+
+const refuseResize = (site: Site) => first(unaryBytes(site), sharesScale(site));
+
+/** XNNPACK has neither asymmetric half pixels nor nearest neighbours in int8: they stay with TFLite, as does uint8's rounding. */
+const bilinear: Lowering<"RESIZE_BILINEAR"> = {
+  refuse: (site) => first(refuseResize(site), refuseForm(site, "RESIZE_BILINEAR")),
+  lower: (site) => {
+    const {
+      attributes,
+      inputs: [x],
+      output,
+      kernels,
+    } = site;
+    const { form } = formOf(site, "RESIZE_BILINEAR");
+    const ownForm = form === "tflite" && x.dtype === "uint8" ? "tflite-up" : form;
+    return OPS.RESIZE_BILINEAR.prepare(kernels, { ...resizeArgs(attributes, x, output), form: ownForm });
+  },
+};
+
+const nearest: Lowering<"RESIZE_NEAREST_NEIGHBOR"> = {
+  refuse: refuseResize,
+  lower: ({ attributes, inputs: [x], output, kernels }) =>
+    OPS.RESIZE_NEAREST_NEIGHBOR.prepare(kernels, resizeArgs(attributes, x, output)),
+};
+
+/** Codes as they are; real values of int8 codes where the output is float32. */
+const cast: Lowering<"CAST"> = {
+  refuse: ({ inputs: [x], output }) =>
+    first(
+      only(
+        `input: needs int8, uint8 or int32, is ${x.dtype}`,
+        ["int8", "uint8", "int32"].includes(x.dtype) && !x.data,
+      ),
+      only(
+        `output: needs another of int8, uint8 and int32, is ${output.dtype}`,
+        ["int8", "uint8", "int32"].includes(output.dtype) && output.dtype !== x.dtype,
+      ),
+    ),
+  lower: ({ inputs: [x], output, kernels }) =>
+    OPS.CAST.prepare(kernels, {
+      elements: elements(x.shape.slice(1)),
+      from: x.dtype === "int32" ? "int32" : "int8",
+      to: output.dtype === "int32" ? "int32" : "int8",
+      inputOffset: [x.dtype, output.dtype].includes("uint8") ? 128 : 0,
+    }),
+};
+
+export const LAYOUT = {
+  STRIDED_SLICE: slice,
+  SPLIT: split,
+  TRANSPOSE: transpose,
+  CONCATENATION: concatenation,
+  RESIZE_BILINEAR: bilinear,
+  RESIZE_NEAREST_NEIGHBOR: nearest,
+  CAST: cast,
+} satisfies { [Op in OpName]?: Lowering<Op> };

@@ -1,0 +1,195 @@
+/** Lowerings of the functions of one value, and of LOG_SOFTMAX. */
+import { logSoftmaxMultipliers } from "../kernels/logSoftmax.ts";
+import { OPS } from "../kernels/ops.ts";
+import { quantizeMultiplier, requantizeMultiplierXnnpack } from "../kernels/requantize.ts";
+import { hardSwishShift, type LeakyReluArgs, type Multiplier } from "../kernels/unary.ts";
+import { elements, type OpName, type Tensor } from "./graph.ts";
+import {
+  codesOf,
+  first,
+  formOf,
+  int8,
+  int8Activation,
+  type Lowering,
+  only,
+  refuseForm,
+  type Site,
+  scaleOf,
+  unary,
+  zeroPointOf,
+} from "./site.ts";
+
+const ends = ({ inputs: [x], output }: Site) => ({
+  elements: elements(output.shape.slice(1)),
+  inputScale: scaleOf(x),
+  inputZeroPoint: zeroPointOf(x),
+  outputScale: scaleOf(output),
+  outputZeroPoint: zeroPointOf(output),
+});
+
+const quantizedAs = ({ quantization }: Tensor, scale: number, zeroPoint: number, text: string) =>
+  only(
+    `output: needs scale ${text} and zero point ${zeroPoint}`,
+    quantization?.scale[0] === scale && quantization.zeroPoint[0] === zeroPoint,
+  );
+
+const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
+  refuse: (site) =>
+    first(
+      unary(site),
+      refuseForm(site, "LOGISTIC"),
+      op === "LOGISTIC"
+        ? quantizedAs(site.output, 1 / 256, -128, "1/256")
+        : quantizedAs(site.output, 1 / 128, 0, "1/128"),
+    ),
+  lower: (site) => {
+    const { form, requantizer } = formOf(site, "LOGISTIC");
+    return OPS[op].prepare(site.kernels, { ...ends(site), form, requantizer });
+  },
+});
+
+const hardSwish: Lowering<"HARD_SWISH"> = {
+  refuse: (site) =>
+    first(
+      unary(site),
+      only(
+        "output: needs a scale of at least 1/128 of the input's",
+        hardSwishShift(scaleOf(site.inputs[0]), scaleOf(site.output)) <= 0,
+      ),
+    ),
+  lower: (site) => OPS.HARD_SWISH.prepare(site.kernels, ends(site)),
+};
+
+/** P1 of a factor below 0 too. */
+function signedMultiplier(value: number): Multiplier {
+  const { multiplier, shift } = quantizeMultiplier(Math.abs(value));
+  return { multiplier: value < 0 ? -multiplier : multiplier, shift };
+}
+
+/** XNNPACK takes ratios of 8 fraction bits up to 128; the others stay with TFLite. */
+function leakyReluForm(site: Site<"LEAKY_RELU">) {
+  const { form, requantizer } = formOf(site, "LEAKY_RELU");
+  const [x] = site.inputs;
+  const { alpha } = site.attributes;
+  const ratio = Math.fround(scaleOf(x) / scaleOf(site.output));
+  const below = Math.fround(ratio * alpha);
+  const fits = ratio >= 2 ** -8 && ratio <= 128 && Math.abs(below) >= 2 ** -8 && below > -128 && below <= 128;
+  if (form === "xnnpack" && fits) {
+    const [positive, negative] = [ratio, below].map(requantizeMultiplierXnnpack);
+    return { form: "xnnpack" as const, positive, negative };
+  }
+  const negative = Math.fround(Math.fround(scaleOf(x) * Math.fround(alpha)) / scaleOf(site.output));
+  return {
+    form: "tflite" as const,
+    requantizer,
+    positive: signedMultiplier(ratio),
+    negative: signedMultiplier(negative),
+  };
+}
+
+const leakyRelu: Lowering<"LEAKY_RELU"> = {
+  refuse: (site) => first(unary(site), refuseForm(site, "LEAKY_RELU")),
+  lower: (site) => {
+    const { elements: count, inputZeroPoint, outputZeroPoint } = ends(site);
+    const args: LeakyReluArgs = {
+      elements: count,
+      inputZeroPoint,
+      outputZeroPoint,
+      ...leakyReluForm(site),
+    };
+    return OPS.LEAKY_RELU.prepare(site.kernels, args);
+  },
+};
+
+/** alpha: a constant that repeats over an image. */
+const prelu: Lowering<"PRELU"> = {
+  refuse: (site) => {
+    const {
+      inputs: [x, alpha],
+      output,
+    } = site;
+    const image = x.shape.slice(1);
+    const shape = alpha.shape.slice(Math.max(0, alpha.shape.length - image.length));
+    return first(
+      refuseForm(site, "PRELU"),
+      int8Activation(x, "input"),
+      int8(alpha, "alpha"),
+      int8Activation(output, "output"),
+      only("alpha: needs a constant", alpha.data !== undefined),
+      only(
+        "alpha: needs to broadcast to one image",
+        elements(shape) === elements(alpha.shape) &&
+          shape.every((size, i) => size === 1 || size === image[image.length - shape.length + i]),
+      ),
+    );
+  },
+  lower: (site) => {
+    const {
+      inputs: [x, alpha],
+      output,
+      kernels,
+    } = site;
+    const { ratios, requantizer } = formOf(site, "PRELU");
+    const round = (value: number) => (ratios === "float32" ? Math.fround(value) : value);
+    const image = x.shape.slice(1);
+    const own = alpha.shape.slice(Math.max(0, alpha.shape.length - image.length));
+    const shape = [...new Array<number>(image.length - own.length).fill(1), ...own];
+    const spread = { shape, outputShape: image, elementBytes: 1 };
+    const codes = OPS.BROADCAST_TO.reference(spread, [codesOf(alpha)], 1);
+    const product = round(scaleOf(x) * scaleOf(alpha));
+    return OPS.PRELU.prepare(kernels, {
+      elements: elements(image),
+      inputZeroPoint: zeroPointOf(x),
+      outputZeroPoint: zeroPointOf(output),
+      alpha: Int16Array.from(codes, (code) => code - zeroPointOf(alpha)),
+      requantizer,
+      positive: quantizeMultiplier(round(scaleOf(x) / scaleOf(output))),
+      negative: quantizeMultiplier(round(product / scaleOf(output))),
+    });
+  },
+};
+
+/** Of int8, or of float32 on both sides. */
+const logSoftmax: Lowering<"LOG_SOFTMAX"> = {
+  refuse: (site) =>
+    site.inputs[0].dtype === "float32"
+      ? only("output: needs float32", site.output.dtype === "float32")
+      : first(unary(site), refuseForm(site, "LOG_SOFTMAX"), quantizedAs(site.output, 16 / 256, 127, "1/16")),
+  lower: (site) => {
+    const {
+      inputs: [x],
+      output,
+      kernels,
+    } = site;
+    const rowSize = x.shape.at(-1)!;
+    const rows = elements(x.shape.slice(1)) / rowSize;
+    if (x.dtype === "float32") return OPS.LOG_SOFTMAX.prepare(kernels, { rows, rowSize, form: "float32" });
+    const { form, requantizer } = formOf(site, "LOG_SOFTMAX");
+    const scale = scaleOf(x);
+    return form === "fixed-point"
+      ? OPS.LOG_SOFTMAX.prepare(kernels, {
+          rows,
+          rowSize,
+          form,
+          requantizer,
+          ...logSoftmaxMultipliers(scale),
+        })
+      : OPS.LOG_SOFTMAX.prepare(kernels, {
+          rows,
+          rowSize,
+          form,
+          scale,
+          outputScale: scaleOf(output),
+          outputOffset: zeroPointOf(output),
+        });
+  },
+};
+
+export const UNARY = {
+  LOGISTIC: sigmoid("LOGISTIC"),
+  TANH: sigmoid("TANH"),
+  HARD_SWISH: hardSwish,
+  LEAKY_RELU: leakyRelu,
+  PRELU: prelu,
+  LOG_SOFTMAX: logSoftmax,
+} satisfies { [Op in OpName]?: Lowering<Op> };
