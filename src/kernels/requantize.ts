@@ -60,16 +60,6 @@ export function requantizeSingle(acc: number, multiplier: number, shift: number)
   return wrap32((BigInt(acc) * BigInt(multiplier) + (1n << BigInt(30 - shift))) >> BigInt(31 - shift));
 }
 
-/**
- * P7: int64 accumulators, multiplier reduced to 16 bits, half up; shift at most 7.
- * Source: arm_nn_requantize_s64, CMSIS-NN 7.0.0, which keeps 32 bits of the value before its last one.
- */
-export function requantizeWide(acc: bigint, multiplier: number, shift: number): number {
-  const reduced = multiplier < 0x7fff0000 ? (multiplier + 0x8000) >> 16 : 0x7fff;
-  const value = wrap32((acc * BigInt(reduced)) >> BigInt(14 - shift));
-  return Math.floor((value + 1) / 2);
-}
-
 /** P8: float32 product clamped to [low, high], ties to even; no offset. Source: XNNPACK, ORT, FBGEMM. */
 export function requantizeFloat(acc: number, scale: number, low: number, high: number): number {
   return roundHalfEven(clamp(Math.fround(Math.fround(acc) * scale), low, high));
