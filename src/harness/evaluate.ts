@@ -63,8 +63,9 @@ export async function deployment(lab: Lab, target: Target, progress: Progress): 
   const device = profileOf(lab, profile!);
   const { arenaBytes } = compile(integer.graph, device, await bindKernels(lab.kernels), { chunk: 1 });
   const weights = weightBytes(integer.graph);
-  const [flashBytes, ramBytes] = [device.memory.flashBytes.value, device.memory.ramBytes.value];
-  const fits = weights <= flashBytes && arenaBytes <= ramBytes;
+  const flashBytes = device.memory.flashBytes?.value ?? null;
+  const ramBytes = device.memory.ramBytes?.value ?? null;
+  const fits = weights <= (flashBytes ?? Infinity) && arenaBytes <= (ramBytes ?? Infinity);
   return {
     ...base,
     memory: { weightBytes: weights, arenaBytes, flashBytes, ramBytes, fits },

@@ -42,7 +42,7 @@ export interface VerifyModelOptions {
 }
 
 /** The runtimes of the vectors that compute with each requantizer. */
-export const RUNTIMES: Record<Requantizer, readonly string[]> = {
+export const RUNTIMES: Partial<Record<Requantizer, readonly string[]>> = {
   "tflite-double": ["tflm_ref_double", "tflm_cmsis_nn"],
   "tflite-single": ["tflm_ref_single"],
   "float-even": ["litert_xnnpack", "tfjs_tflite"],
@@ -58,7 +58,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<RuntimeR
   const mark = kernels.mark();
   try {
     const plan = compile(graph, profile, kernels, { keep: "all" });
-    const names = options.runtimes ?? RUNTIMES[profile.arithmetic.ops.default.requantizer];
+    const names = options.runtimes ?? RUNTIMES[profile.arithmetic.ops.default.requantizer] ?? [];
     const reports: RuntimeReport[] = [];
     for (const runtime of names.filter((name) => name in vectors.outputs))
       reports.push(await verifyRuntime(vectors, plan, runtime));

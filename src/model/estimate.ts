@@ -1,30 +1,98 @@
+/** Latency of one image by what a profile knows of its device. */
 import type { Profile } from "../profile/schema.ts";
+import { ethosCycles } from "./estimateEthosU.ts";
 import { elements, type Graph, type Node, type OpName } from "./graph.ts";
+
+type Compute = Profile["compute"];
+type Instructions = NonNullable<Compute["instructions"]>;
+type Figure = { value: number };
+
+const FILTER_AXIS: Partial<Record<OpName, number>> = { CONV_2D: 0, DEPTHWISE_CONV_2D: 3, FULLY_CONNECTED: 0 };
 
 /** Multiply-accumulates of one image: every output value reads one output channel's share of the filter. */
 export function macsOf(graph: Graph, node: Node): number {
-  const axis = ({ CONV_2D: 0, DEPTHWISE_CONV_2D: 3, FULLY_CONNECTED: 0 } as Partial<Record<OpName, number>>)[
-    node.op
-  ];
+  const axis = FILTER_AXIS[node.op];
   if (axis === undefined) return 0;
   const filter = graph.tensors[node.inputs[1]].shape;
-  return elements(graph.tensors[node.outputs[0]].shape.slice(1)) * (elements(filter) / filter[axis]);
+  return outputsOf(graph, node) * (elements(filter) / filter[axis]);
 }
 
-/** Milliseconds of one image by the profile's rates, with the confidence of the least known figure. */
+const outputsOf = (graph: Graph, node: Node) => elements(graph.tensors[node.outputs[0]].shape.slice(1));
+const bitsOf = (graph: Graph, node: Node) =>
+  graph.tensors[node.inputs[1]].dtype === "int4" ? ("int4" as const) : ("int8" as const);
+
+/** Values that a convolution gathers: the window of each output pixel, once. */
+function gatheredOf(graph: Graph, node: Node): number {
+  if (node.op !== "CONV_2D") return 0;
+  const [, height, width] = graph.tensors[node.outputs[0]].shape;
+  const [, ...window] = graph.tensors[node.inputs[1]].shape;
+  return height * width * elements(window);
+}
+
+/** Values that a pool reads. */
+function readOf(graph: Graph, node: Node): number {
+  if (node.op === "AVERAGE_POOL_2D" || node.op === "MAX_POOL_2D")
+    return outputsOf(graph, node) * node.attributes.filterHeight * node.attributes.filterWidth;
+  return elements(graph.tensors[node.inputs[0]].shape.slice(1));
+}
+
+/** Instructions of one node; ops that nobody counted are taken as a multiplication a value. */
+function instructionsOf(graph: Graph, node: Node, counted: Instructions): number {
+  switch (node.op) {
+    case "CONV_2D":
+    case "DEPTHWISE_CONV_2D":
+    case "FULLY_CONNECTED": {
+      const { perMac, perOutput, perGathered } = counted[node.op][bitsOf(graph, node)];
+      const work = perMac * macsOf(graph, node) + perOutput * outputsOf(graph, node);
+      return work + perGathered * gatheredOf(graph, node);
+    }
+    case "AVERAGE_POOL_2D":
+    case "MEAN":
+      return readOf(graph, node) * counted.AVERAGE_POOL_2D.value;
+    case "MAX_POOL_2D":
+      return readOf(graph, node) * counted.MAX_POOL_2D.value;
+    case "SOFTMAX":
+      return outputsOf(graph, node) * counted.SOFTMAX.value;
+    case "ADD":
+    case "SUB":
+      return outputsOf(graph, node) * counted.ADD.value;
+    case "RESHAPE":
+      return 0;
+    default:
+      return outputsOf(graph, node) * counted.MUL.value;
+  }
+}
+
+/** Cycles of one node by rates; null where the profile has none for it. */
+function rateCycles(graph: Graph, node: Node, { macsPerCycle, cyclesPerElement }: Compute): number | null {
+  if (FILTER_AXIS[node.op] === undefined)
+    return cyclesPerElement ? outputsOf(graph, node) * cyclesPerElement.value : null;
+  const rates = macsPerCycle?.[node.op as keyof NonNullable<Compute["macsPerCycle"]>];
+  const rate: Figure | undefined = rates?.[bitsOf(graph, node)];
+  return rate ? macsOf(graph, node) / rate.value : null;
+}
+
+function cyclesOf(graph: Graph, node: Node, compute: Compute): number | null {
+  const { ethosU, instructions } = compute;
+  if (ethosU) return ethosCycles(graph, node, ethosU);
+  if (instructions)
+    return instructionsOf(graph, node, instructions) * instructions.cyclesPerInstruction.value;
+  return rateCycles(graph, node, compute);
+}
+
+/** Milliseconds of one image, with the confidence of the least known figure; null where the profile has too few figures. */
 export function estimateLatency(
   graph: Graph,
-  profile: Profile,
-): { milliseconds: number; confidence: string } {
-  const { clockHz, macsPerCycle, cyclesPerElement } = profile.compute;
+  { compute }: Pick<Profile, "compute">,
+): { milliseconds: number; confidence: string } | null {
+  if (!compute.clockHz) return null;
   let cycles = 0;
   for (const node of graph.nodes) {
-    const rates = macsPerCycle[node.op as keyof typeof macsPerCycle];
-    if (!rates) cycles += elements(graph.tensors[node.outputs[0]].shape.slice(1)) * cyclesPerElement.value;
-    else
-      cycles +=
-        macsOf(graph, node) / rates[graph.tensors[node.inputs[1]].dtype === "int4" ? "int4" : "int8"].value;
+    const own = cyclesOf(graph, node, compute);
+    if (own === null) return null;
+    cycles += own;
   }
-  const milliseconds = Math.round((cycles / clockHz.value) * 1e6) / 1e3;
-  return { milliseconds, confidence: cyclesPerElement.confidence };
+  const { ethosU, instructions, cyclesPerElement } = compute;
+  const { confidence } = ethosU ?? instructions?.cyclesPerInstruction ?? cyclesPerElement!;
+  return { milliseconds: Math.round((cycles / compute.clockHz.value) * 1e6) / 1e3, confidence };
 }

@@ -1,10 +1,21 @@
-import type { FixedPoint, FloatScale, MeanArgs, Requantization, Step, Window } from "../kernels/args.ts";
+import type { MeanArgs, Requantization, Step, Window } from "../kernels/args.ts";
+import { requantizationOf } from "../kernels/arithmetics.ts";
 import { composeSteps } from "../kernels/compose.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import { meanRuns } from "../kernels/pool.ts";
-import { meanMultiplier, requantizeMultiplierXnnpack, softmaxMultiplier } from "../kernels/requantize.ts";
+import { requantizeMultiplierXnnpack, softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
+import {
+  convolutionFactors,
+  meanScaling,
+  prepareConv2d,
+  prepareDepthwiseConv2d,
+  prepareFullyConnected,
+  prepareRoundedAverage,
+  prepareSoftmax,
+  requantizerOf,
+} from "./families.ts";
 import {
   type Activation,
   type Attributes,
@@ -22,7 +33,6 @@ import {
   codesOf,
   first,
   fixedRequantizer,
-  formOf,
   type Lowering,
   only,
   outputArgs,
@@ -41,15 +51,12 @@ import { isWide } from "./wide/site.ts";
 export { activationRange, type Lowering, type Site } from "./site.ts";
 
 /** input scale * filter scale / output scale, per channel or once. `narrow`: the product is formed in float32. */
-function convolutionRequantization(site: Site, narrow: boolean): Requantization {
-  const [x, filter] = site.inputs;
-  const scales = [...filter.quantization!.scale];
-  const product = (s: number) => (narrow ? Math.fround(scaleOf(x) * s) : scaleOf(x) * s);
-  return requantization(
-    site.profile.arithmetic.ops.default.requantizer,
-    scales.map((s) => product(s) / scaleOf(site.output)),
-    scales.map((s) => Math.fround(Math.fround(scaleOf(x) * s) / scaleOf(site.output))),
-  );
+function convolutionRequantization(
+  site: Site,
+  narrow: boolean,
+  op: "CONV_2D" | "DEPTHWISE_CONV_2D" = "CONV_2D",
+): Requantization {
+  return requantizationOf(requantizerOf(site.profile, op), convolutionFactors(site, narrow));
 }
 
 function windowArgs(
@@ -138,7 +145,9 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D"
     const { activationMin, activationMax } = outputArgs(attributes.activation, output);
     const window = windowArgs(attributes, site, attributes.filterHeight, attributes.filterWidth);
     const inputOffset = output.dtype === "uint8" ? 128 : 0;
-    return OPS[op].prepare(kernels, { ...window, activationMin, activationMax, inputOffset });
+    const args = { ...window, activationMin, activationMax, inputOffset };
+    const rounded = op === "AVERAGE_POOL_2D" ? prepareRoundedAverage(site, args) : null;
+    return rounded ?? OPS[op].prepare(kernels, args);
   },
 });
 
@@ -254,9 +263,8 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         attributes,
         inputs: [x, filter],
         output,
-        kernels,
       } = site;
-      return OPS.CONV_2D.prepare(kernels, {
+      return prepareConv2d(site, {
         ...windowArgs(attributes, site, filter.shape[1], filter.shape[2]),
         ...weights(site),
         ...outputArgs(attributes.activation, output),
@@ -283,13 +291,12 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         attributes,
         inputs: [x, filter],
         output,
-        kernels,
       } = site;
-      return OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
+      return prepareDepthwiseConv2d(site, {
         ...windowArgs(attributes, site, filter.shape[1], filter.shape[2]),
         ...weights(site),
         ...outputArgs(attributes.activation, output),
-        ...convolutionRequantization(site, x.dtype === "uint8"),
+        ...convolutionRequantization(site, x.dtype === "uint8", "DEPTHWISE_CONV_2D"),
         inputOffset: -zeroPointOf(x),
         depthMultiplier: attributes.depthMultiplier,
         dilationHeight: attributes.dilationHeight,
@@ -311,14 +318,13 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         attributes,
         inputs: [x, filter],
         output,
-        kernels,
         profile,
       } = site;
       const narrow =
         filter.quantization!.scale.length === 1 &&
         profile.arithmetic.ops.FULLY_CONNECTED.scaleProduct === "float32";
       const asymmetric = filter.dtype === "uint8";
-      return OPS.FULLY_CONNECTED.prepare(kernels, {
+      return prepareFullyConnected(site, {
         ...weights(site),
         ...(asymmetric && { filter: codesOf(filter) }),
         ...outputArgs(attributes.activation, output),
@@ -343,21 +349,19 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
           site.attributes.axes.every((axis) => axis > 0),
         ),
       ),
-    lower: ({ attributes, inputs: [x], output, kernels, profile }) => {
-      const { requantizer } = formOf({ profile }, "MEAN");
+    lower: (site) => {
+      const {
+        attributes,
+        inputs: [x],
+        output,
+        kernels,
+      } = site;
       const count = elements(attributes.axes.map((axis) => x.shape[axis]));
-      const float = Math.fround(Math.fround(scaleOf(x) / scaleOf(output)) * Math.fround(1 / count));
-      const pair = meanMultiplier(scaleOf(x) / scaleOf(output), count);
-      const scaling: FixedPoint | FloatScale =
-        requantizer === "float-even"
-          ? { requantizer, scale: [float] }
-          : { requantizer, multiplier: [pair.multiplier], shift: [pair.shift] };
       return meanOverAny(kernels, {
         ...outputArgs("NONE", output),
-        ...scaling,
+        ...meanScaling(site, count),
         shape: x.shape.slice(1),
         axes: attributes.axes.map((axis) => axis - 1),
-        inputOffset: -zeroPointOf(x),
       });
     },
   },
@@ -370,24 +374,23 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
           site.output.quantization?.scale[0] === 1 / 256 && zeroPointOf(site.output) === -128,
         ),
       ),
-    lower: ({ attributes, inputs: [x], output, kernels, profile }) => {
+    lower: (site) => {
+      const {
+        attributes,
+        inputs: [x],
+        output,
+      } = site;
       const rowSize = x.shape.at(-1)!;
       const rows = elements(x.shape.slice(1)) / rowSize;
-      return formOf({ profile }, "SOFTMAX").form === "fixed-point"
-        ? OPS.SOFTMAX.prepare(kernels, {
-            rows,
-            rowSize,
-            form: "fixed-point",
-            ...softmaxMultiplier(scaleOf(x), attributes.beta),
-          })
-        : OPS.SOFTMAX.prepare(kernels, {
-            rows,
-            rowSize,
-            form: "float-table",
-            scale: Math.fround(scaleOf(x) * attributes.beta),
-            outputScale: scaleOf(output),
-            outputOffset: -128,
-          });
+      return prepareSoftmax(
+        site,
+        { rows, rowSize },
+        {
+          fixedPoint: () => softmaxMultiplier(scaleOf(x), attributes.beta),
+          scale: Math.fround(scaleOf(x) * attributes.beta),
+          outputScale: scaleOf(output),
+        },
+      );
     },
   },
   PAD: {

@@ -3,6 +3,7 @@ import type { AddFixedPoint, Step } from "../kernels/args.ts";
 import { composeSteps, type Part, type Place } from "../kernels/compose.ts";
 import { OPS } from "../kernels/ops.ts";
 import { addMultipliers, addMultipliersXnnpack } from "../kernels/requantize.ts";
+import { preparePairedProduct, preparePairedSum } from "./families.ts";
 import { elements, type OpName, type Tensor } from "./graph.ts";
 import {
   byte,
@@ -126,8 +127,10 @@ const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
     const scales = [scaleOf(a), scaleOf(b), scaleOf(output)] as const;
     const common = { ...commonArgs(site), input2Sign };
     const narrow = input2Sign === -1 && profile.arithmetic.ops.SUB?.ratios === "float32";
-    return withOperands(site, () =>
-      form === "xnnpack"
+    return withOperands(site, () => {
+      const paired = preparePairedSum(site, common, input2Sign);
+      if (paired) return paired;
+      return form === "xnnpack"
         ? OPS.ADD.prepare(kernels, {
             ...common,
             requantizer: "float-even",
@@ -137,8 +140,8 @@ const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
             ...common,
             requantizer: requantizer as AddFixedPoint["requantizer"],
             ...addMultipliers(...scales, 20, narrow),
-          }),
-    );
+          });
+    });
   },
 });
 
@@ -152,11 +155,14 @@ const mul: Lowering<"MUL"> = {
     } = site;
     const double = (scaleOf(a) * scaleOf(b)) / scaleOf(output);
     const float = Math.fround(Math.fround(scaleOf(a) * scaleOf(b)) / scaleOf(output));
-    return withOperands(site, () =>
-      OPS.MUL.prepare(kernels, {
-        ...commonArgs(site),
-        ...requantization(formOf(site, "MUL").requantizer, [double], [float]),
-      }),
+    return withOperands(
+      site,
+      () =>
+        preparePairedProduct(site, commonArgs(site)) ??
+        OPS.MUL.prepare(kernels, {
+          ...commonArgs(site),
+          ...requantization(formOf(site, "MUL").requantizer, [double], [float]),
+        }),
     );
   },
 };

@@ -1,7 +1,8 @@
 /** What every lowering needs: the operands of a node, and the checks and numbers that rows share. */
 import type { FixedPoint, FloatScale, Output, Step } from "../kernels/args.ts";
+import { requantizationOf } from "../kernels/arithmetics.ts";
 import type { Kernels } from "../kernels/module.ts";
-import { quantizeMultiplier, roundHalfAway } from "../kernels/requantize.ts";
+import { roundHalfAway } from "../kernels/requantize.ts";
 import type { Profile, Requantizer } from "../profile/schema.ts";
 import type { Activation, Attributes, OpName, Tensor } from "./graph.ts";
 
@@ -113,7 +114,8 @@ export function requantization(
   doubles: number[],
   floats: number[],
 ): FixedPoint | FloatScale {
-  if (requantizer === "float-even") return { requantizer, scale: Float32Array.from(floats) };
-  const pairs = doubles.map(quantizeMultiplier);
-  return { requantizer, multiplier: pairs.map((p) => p.multiplier), shift: pairs.map((p) => p.shift) };
+  return requantizationOf(
+    requantizer,
+    doubles.map((double, i) => ({ double, float: floats[i] })),
+  );
 }

@@ -1,26 +1,20 @@
 import { z } from "zod";
+import { ARITHMETICS, type ArithmeticName } from "../kernels/arithmetics.ts";
+import { ADD_FORMS } from "../kernels/pairs.ts";
+import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
+import { AVERAGE_ROUNDINGS } from "../kernels/tables.ts";
+import { compute } from "./compute.ts";
+import { bytes, evidence } from "./evidence.ts";
 
-/** How a figure is known: run on the real library or ISA, read in primary code, told by the vendor, or inferred. */
-export const CONFIDENCE = ["executed", "source", "vendor", "inferred"] as const;
-
-const evidence = {
-  source: z.string().min(1),
-  confidence: z.enum(CONFIDENCE),
-};
-const figure = z.strictObject({ value: z.number().positive().finite(), ...evidence });
-const bytes = z.strictObject({ value: z.number().int().positive(), ...evidence });
-
-/** Requantizers are P4, P5 and P8 of the arithmetic notes: TFLite double rounding, single rounding, float32 half to even. */
-export const REQUANTIZERS = ["tflite-double", "tflite-single", "float-even"] as const;
+/** Requantizers by name; kernels/arithmetics.ts has the code and the source of each. */
+export const REQUANTIZERS = Object.keys(ARITHMETICS) as [ArithmeticName, ...ArithmeticName[]];
 
 const requantized = z.strictObject({ requantizer: z.enum(REQUANTIZERS), ...evidence });
 const form = <const T extends readonly [string, ...string[]]>(forms: T) =>
   z.strictObject({ form: z.enum(forms), ...evidence });
-const requantizedForm = z.strictObject({
-  form: z.enum(["tflite", "xnnpack"]),
-  requantizer: z.enum(REQUANTIZERS),
-  ...evidence,
-});
+const requantizedForm = <const T extends readonly [string, ...string[]]>(forms: T) =>
+  z.strictObject({ form: z.enum(forms), requantizer: z.enum(REQUANTIZERS), ...evidence });
+const addForms = Object.keys(ADD_FORMS) as (keyof typeof ADD_FORMS)[];
 
 /** TFLite's MultiplyByQuantizedMultiplier in its two builds. */
 const FIXED = ["tflite-double", "tflite-single"] as const;
@@ -53,9 +47,22 @@ export const profileSchema = z.strictObject({
   $schema: z.string().optional(),
   id: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/, "lower case letters, digits, dots and dashes"),
   title: z.string().min(1),
-  family: z.enum(["microcontroller", "npu", "phone", "wasm-runtime"]),
+  family: z.enum(["microcontroller", "npu", "phone", "computer", "wasm-runtime"]),
   arithmetic: z.strictObject({
-    accumulator: z.strictObject({ bits: z.literal(32), overflow: z.literal("wrap"), ...evidence }),
+    /** wrap: 32 bits. saturate: 20 bits, at every product. saturate-pairs: 16 bits, two products at a time, then 32. */
+    accumulator: z.discriminatedUnion("overflow", [
+      z.strictObject({ bits: z.literal(32), overflow: z.literal("wrap"), ...evidence }),
+      z.strictObject({ bits: z.literal(20), overflow: z.literal("saturate"), ...evidence }),
+      z.strictObject({ bits: z.literal(16), overflow: z.literal("saturate-pairs"), ...evidence }),
+    ]),
+    /** Where a bias has fewer bits than 32, or is stored in units of more than one. */
+    bias: z
+      .strictObject({
+        bits: z.union([z.literal(8), z.literal(20)]),
+        unit: z.number().int().positive(),
+        ...evidence,
+      })
+      .optional(),
     weights: z.strictObject({
       bits: z.array(z.union([z.literal(8), z.literal(4)])).min(1),
       granularity: z.enum(["per-channel", "per-tensor"]),
@@ -72,14 +79,18 @@ export const profileSchema = z.strictObject({
     ops: z.strictObject({
       /** CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, RELU and RELU6. */
       default: requantized,
+      /** Where it is not the default. */
+      DEPTHWISE_CONV_2D: requantized.optional(),
       /** Whether a per-tensor FULLY_CONNECTED forms its scale from a float32 or a double product. */
       FULLY_CONNECTED: z.strictObject({ scaleProduct: z.enum(["float32", "double"]), ...evidence }),
-      ADD: requantizedForm,
-      MUL: requantizedForm,
-      MEAN: requantizedForm,
-      AVERAGE_POOL_2D: form(["half-away"]),
-      SOFTMAX: form(["fixed-point", "float-table"]),
-      QUANTIZE: requantizedForm,
+      /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */
+      ADD: requantizedForm(["tflite", "xnnpack", ...addForms]).optional(),
+      MUL: requantizedForm(["tflite", "xnnpack", "onnxruntime"]).optional(),
+      /** float: sum times the float32 ratio of the scales over the count. */
+      MEAN: requantizedForm(["tflite", "tflite-optimized", "xnnpack", "onnxruntime", "float"]).optional(),
+      AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
+      SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
+      QUANTIZE: requantizedForm(["tflite", "xnnpack"]),
       /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
       SUB: ratios({}).optional(),
       /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding. */
@@ -92,19 +103,12 @@ export const profileSchema = z.strictObject({
       /** Needed where activations.bits has 16. */
       int16: int16.optional(),
     }),
+    /** Defects of the real library that this build of it has: off unless named. */
+    quirks: z.array(z.enum(Object.keys(QUIRKS) as [QuirkName, ...QuirkName[]])).optional(),
   }),
-  memory: z.strictObject({ flashBytes: bytes, ramBytes: bytes }),
-  compute: z.strictObject({
-    clockHz: figure,
-    /** Whole-kernel rates, requantization and data movement included. */
-    macsPerCycle: z.strictObject({
-      CONV_2D: z.strictObject({ int8: figure, int4: figure }),
-      DEPTHWISE_CONV_2D: z.strictObject({ int8: figure, int4: figure }),
-      FULLY_CONNECTED: z.strictObject({ int8: figure, int4: figure }),
-    }),
-    /** Cycles for one output element of everything else. */
-    cyclesPerElement: figure,
-  }),
+  /** flashBytes: where weights are stored; left out where that is outside of the device or not known. */
+  memory: z.strictObject({ flashBytes: bytes.optional(), ramBytes: bytes.optional() }),
+  compute,
   access: z.strictObject({
     level: z.enum(["A1", "A2", "A3", "A4", "A5"]),
     /** Where logits are read: the int8 output tensor or the accumulators of the last layer. */
@@ -116,4 +120,4 @@ export const profileSchema = z.strictObject({
 });
 
 export type Profile = z.infer<typeof profileSchema>;
-export type Requantizer = (typeof REQUANTIZERS)[number];
+export type Requantizer = ArithmeticName;

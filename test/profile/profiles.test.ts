@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { profileJsonSchema } from "../../src/profile/jsonSchema.ts";
 import { parseProfile } from "../../src/profile/parse.ts";
+import { REQUANTIZERS } from "../../src/profile/schema.ts";
 
 const directory = new URL("../../edge-profiles/", import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, directory), "utf8");
@@ -35,7 +36,7 @@ describe("a faulty profile", () => {
     [
       "of an unknown requantizer",
       good.replace('"requantizer": "tflite-double"', '"requantizer": "half"'),
-      'x.json: arithmetic.ops.default.requantizer: expected tflite-double or tflite-single or float-even, got "half"',
+      `x.json: arithmetic.ops.default.requantizer: expected ${REQUANTIZERS.join(" or ")}, got "half"`,
     ],
     [
       "with a negative clock",

@@ -174,7 +174,7 @@ const SOFTMAX: Lowering<"SOFTMAX"> = {
           scaled(2 ** -16, -32768),
           only(
             "the profile's softmax of int8 has int8 outputs",
-            profile.arithmetic.ops.SOFTMAX.form === "fixed-point",
+            profile.arithmetic.ops.SOFTMAX?.form === "fixed-point",
           ),
         )
       : first(

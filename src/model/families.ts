@@ -1,0 +1,292 @@
+/** What the rarer families do in place of TFLite's and XNNPACK's forms, and what they refuse. */
+import type {
+  AddArgs,
+  AveragePool2dArgs,
+  Conv2dArgs,
+  DepthwiseConv2dArgs,
+  FixedPoint,
+  FloatScale,
+  FullyConnectedArgs,
+  Requantization,
+  SoftmaxArgs,
+  Step,
+} from "../kernels/args.ts";
+import {
+  ARITHMETICS,
+  type ArithmeticName,
+  type Factor,
+  hexagonFold,
+  isPowerOfTwo,
+  requantizationOf,
+} from "../kernels/arithmetics.ts";
+import type { Kernels } from "../kernels/module.ts";
+import { OPS } from "../kernels/ops.ts";
+import {
+  CONV_2D_ORDERED,
+  depthwiseAsConv2d,
+  fullyConnectedAsConv2d,
+  type OrderedAccumulator,
+} from "../kernels/ordered.ts";
+import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
+import { quirkStep } from "../kernels/quirks.ts";
+import { meanMultiplier, roundHalfAway } from "../kernels/requantize.ts";
+import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
+import type { Profile } from "../profile/schema.ts";
+import type { OpName, Tensor } from "./graph.ts";
+import { first, only, type Site, scaleOf, zeroPointOf } from "./site.ts";
+
+type Ops = Profile["arithmetic"]["ops"];
+type Convolution = "CONV_2D" | "DEPTHWISE_CONV_2D" | "FULLY_CONNECTED";
+
+const CONVOLUTIONS: ReadonlySet<OpName> = new Set(["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]);
+/** Ops that a profile may leave out. */
+const OPTIONAL: Partial<Record<OpName, keyof Ops>> = {
+  ADD: "ADD",
+  SUB: "ADD",
+  MUL: "MUL",
+  MEAN: "MEAN",
+  AVERAGE_POOL_2D: "AVERAGE_POOL_2D",
+  SOFTMAX: "SOFTMAX",
+};
+
+/** The requantizer of an op with weights. */
+export function requantizerOf({ arithmetic: { ops } }: Profile, op: Convolution): ArithmeticName {
+  return (
+    (op === "DEPTHWISE_CONV_2D" ? ops.DEPTHWISE_CONV_2D : undefined)?.requantizer ?? ops.default.requantizer
+  );
+}
+
+/** input scale * filter scale / output scale, once or one a channel. narrow: the product is formed in float32. */
+export function convolutionFactors({ inputs: [x, filter], output }: Site, narrow: boolean): Factor[] {
+  return Array.from(filter.quantization!.scale, (scale) => {
+    const product = narrow ? Math.fround(scaleOf(x) * scale) : scaleOf(x) * scale;
+    return {
+      double: product / scaleOf(output),
+      float: Math.fround(Math.fround(scaleOf(x) * scale) / scaleOf(output)),
+    };
+  });
+}
+
+/** Why a node cannot run on the family of this profile; empty if it can, by what is not common to all families. */
+export function refuseFamily(op: OpName, site: Site): string {
+  const { ops } = site.profile.arithmetic;
+  const optional = OPTIONAL[op];
+  if (optional && ops[optional] === undefined) return `the profile has no ${op}`;
+  const { powerOfTwo } = ARITHMETICS[ops.default.requantizer];
+  return first(
+    powerOfTwo ? refuseScales(op, site) : "",
+    CONVOLUTIONS.has(op) ? refuseConvolution(op as Convolution, site) : "",
+    (op === "ADD" || op === "SUB") && ops.ADD!.form === "saturating" ? refuseSaturating(site) : "",
+  );
+}
+
+/** SOFTMAX runs in float on these devices; its codes are only how we report the probabilities. */
+function refuseScales(op: OpName, { inputs, output }: Site): string {
+  const tensors: [string, Tensor | undefined][] = inputs.map((tensor, i) => [`input ${i}`, tensor]);
+  if (op !== "SOFTMAX") tensors.push(["output", output]);
+  for (const [name, tensor] of tensors) {
+    if (!tensor?.quantization || tensor.dtype === "int32") continue;
+    const { scale, zeroPoint } = tensor.quantization;
+    if (zeroPoint.some((zero) => zero !== 0))
+      return `${name}: the family needs zero point 0, is ${zeroPoint.find((z) => z !== 0)}`;
+    const other = scale.find((s) => !isPowerOfTwo(s));
+    if (other !== undefined) return `${name}: the family needs a scale that is a power of two, is ${other}`;
+  }
+  return "";
+}
+
+function refuseConvolution(op: Convolution, site: Site): string {
+  const { arithmetic } = site.profile;
+  const { scale } = site.inputs[1]?.quantization ?? {};
+  if (!scale || !site.output.quantization || !site.inputs[0].quantization) return "";
+  const { refuse, powerOfTwo } = ARITHMETICS[requantizerOf(site.profile, op)];
+  const faults = refuse ? convolutionFactors(site, false).map(refuse) : [];
+  const bias = site.inputs[2]?.data as Int32Array | undefined;
+  return first(
+    only(
+      "filter: the profile has one scale a tensor",
+      !powerOfTwo || arithmetic.weights.granularity === "per-channel" || scale.every((s) => s === scale[0]),
+    ),
+    ...faults,
+    arithmetic.bias && bias ? refuseBias(bias, arithmetic.bias) : "",
+  );
+}
+
+function refuseBias(bias: Int32Array, { bits, unit }: { bits: number; unit: number }): string {
+  const top = 2 ** (bits - 1) * unit;
+  const fault = bias.find((value) => value % unit !== 0 || value < -top || value >= top);
+  return fault === undefined ? "" : `bias: needs ${bits} bits in units of ${unit}, is ${fault}`;
+}
+
+const refuseSaturating = ({ inputs: [a, b], output }: Site) =>
+  only(
+    "inputs, output: the family adds at one scale",
+    a.quantization?.scale[0] === output.quantization?.scale[0] &&
+      b.quantization?.scale[0] === output.quantization?.scale[0],
+  );
+
+function orderedAccumulator({ arithmetic: { accumulator } }: Profile): OrderedAccumulator | null {
+  if (accumulator.overflow === "saturate") return "saturate-20";
+  return accumulator.overflow === "saturate-pairs" ? "saturate-pairs-16" : null;
+}
+
+/** Hexagon NN keeps the output's zero point in the bias, in units of the product. */
+function folded<Args extends Requantization & { bias: ArrayLike<number> | null }>(
+  args: Args,
+  factors: readonly Factor[],
+  output: Tensor,
+  channels: number,
+): Args {
+  if (args.requantizer !== "wrap-sixteen") return args;
+  const bias = Int32Array.from({ length: channels }, (_, c) => {
+    const { double } = factors[factors.length === 1 ? 0 : c];
+    return (args.bias?.[c] ?? 0) + hexagonFold(double, zeroPointOf(output));
+  });
+  return { ...args, bias, outputOffset: -128 };
+}
+
+const withQuirks = <Op extends Convolution | "SOFTMAX">(
+  { arithmetic: { quirks } }: Profile,
+  op: Op,
+  kernels: Kernels,
+  args: Parameters<typeof quirkStep<Op>>[3],
+  plain: Step,
+) => (quirks ? (quirkStep(quirks, op, kernels, args, plain) ?? plain) : plain);
+
+export function prepareConv2d(site: Site, plain: Conv2dArgs): Step {
+  const { kernels, profile, output } = site;
+  const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
+  const accumulator = orderedAccumulator(profile);
+  if (accumulator) return CONV_2D_ORDERED.prepare(kernels, { ...args, accumulator });
+  return withQuirks(profile, "CONV_2D", kernels, args, OPS.CONV_2D.prepare(kernels, args));
+}
+
+/** MLAS has an exact kernel for depthwise on AVX2, so only the 20-bit lanes saturate here. */
+export function prepareDepthwiseConv2d(site: Site, plain: DepthwiseConv2dArgs): Step {
+  const { kernels, profile, output } = site;
+  const args = folded(
+    plain,
+    convolutionFactors(site, false),
+    output,
+    plain.inputDepth * plain.depthMultiplier,
+  );
+  if (orderedAccumulator(profile) === "saturate-20")
+    return CONV_2D_ORDERED.prepare(kernels, { ...depthwiseAsConv2d(args), accumulator: "saturate-20" });
+  return withQuirks(
+    profile,
+    "DEPTHWISE_CONV_2D",
+    kernels,
+    args,
+    OPS.DEPTHWISE_CONV_2D.prepare(kernels, args),
+  );
+}
+
+export function prepareFullyConnected(site: Site, plain: FullyConnectedArgs): Step {
+  const { kernels, profile, output } = site;
+  const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
+  const accumulator = orderedAccumulator(profile);
+  if (accumulator) return CONV_2D_ORDERED.prepare(kernels, { ...fullyConnectedAsConv2d(args), accumulator });
+  return withQuirks(profile, "FULLY_CONNECTED", kernels, args, OPS.FULLY_CONNECTED.prepare(kernels, args));
+}
+
+type PairArgs = Pick<
+  AddArgs,
+  | "elements"
+  | "input1Offset"
+  | "input2Offset"
+  | "input2Shared"
+  | "outputOffset"
+  | "activationMin"
+  | "activationMax"
+>;
+
+/** ADD and SUB in a form of its own; null where it is TFLite's or XNNPACK's. */
+export function preparePairedSum(site: Site, args: PairArgs, sign: 1 | -1): Step | null {
+  const { form } = site.profile.arithmetic.ops.ADD!;
+  if (form === "tflite" || form === "xnnpack") return null;
+  return pairwise(site, args, ADD_FORMS[form](pairOf(site, args, sign)));
+}
+
+/** MUL by a requantizer that the vectors have not, or with the zero point before rounding; null where it is neither. */
+export function preparePairedProduct(site: Site, args: PairArgs): Step | null {
+  const { form, requantizer } = site.profile.arithmetic.ops.MUL!;
+  if (form === "onnxruntime") return pairwise(site, args, multiplyOnnxRuntime(pairOf(site, args, 1)));
+  if (["tflite-double", "tflite-single", "float-even"].includes(requantizer)) return null;
+  return pairwise(site, args, multiplyRequantized(pairOf(site, args, 1), requantizer));
+}
+
+function pairOf({ inputs: [a, b], output }: Site, args: PairArgs, sign: 1 | -1): Pair {
+  return { ...args, scale1: scaleOf(a), scale2: scaleOf(b), outputScale: scaleOf(output), sign };
+}
+
+function pairwise({ kernels }: Site, args: PairArgs, combine: (a: number, b: number) => number): Step {
+  return PAIRWISE.prepare(kernels, {
+    elements: args.elements,
+    input2Shared: args.input2Shared ?? false,
+    combine,
+  });
+}
+
+/** SOFTMAX in the form of the profile. scale: of the input times beta; fixedPoint: its multiplier. */
+export function prepareSoftmax(
+  { kernels, profile }: Site,
+  rows: { rows: number; rowSize: number },
+  input: {
+    scale: number;
+    outputScale: number;
+    fixedPoint(): { multiplier: number; shift: number; diffMin: number };
+  },
+): Step {
+  const { form } = profile.arithmetic.ops.SOFTMAX!;
+  const { scale, outputScale } = input;
+  if (form === "fixed-point") {
+    const args: SoftmaxArgs = { ...rows, form, ...input.fixedPoint() };
+    return withQuirks(profile, "SOFTMAX", kernels, args, OPS.SOFTMAX.prepare(kernels, args));
+  }
+  const args = { ...rows, scale, outputScale, outputOffset: -128 };
+  return form === "float-table"
+    ? OPS.SOFTMAX.prepare(kernels, { ...args, form })
+    : SOFTMAX_BY_TABLE.prepare(kernels, { ...args, form });
+}
+
+/** AVERAGE_POOL_2D with another rounding; null where it is TFLite's. */
+export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step | null {
+  const { form } = site.profile.arithmetic.ops.AVERAGE_POOL_2D!;
+  if (form === "half-away") return null;
+  const [x] = site.inputs;
+  const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(site.output) };
+  const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output) };
+  return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, { ...args, ...offsets, ...scales, rounding: form });
+}
+
+/** Requantization and offsets of MEAN over count values. */
+export function meanScaling(
+  { inputs: [x], output, profile }: Site,
+  count: number,
+): (FixedPoint | FloatScale) & { inputOffset: number; outputOffset: number } {
+  const { form, requantizer } = profile.arithmetic.ops.MEAN!;
+  const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(output) };
+  const ratio = scaleOf(x) / scaleOf(output);
+  if (form === "onnxruntime") {
+    const float = Math.fround(scaleOf(x) / Math.fround(scaleOf(output) * count));
+    return { ...requantizationOf(requantizer, [{ double: float, float }]), ...offsets };
+  }
+  if (form === "tflite-optimized") {
+    const float = Math.fround(scaleOf(x) / (count * scaleOf(output)));
+    const zero = roundHalfAway(Math.fround(Math.fround(zeroPointOf(x) * scaleOf(x)) / scaleOf(output)));
+    const scaling = requantizationOf(requantizer, [{ double: float, float }]);
+    return { ...scaling, inputOffset: 0, outputOffset: zeroPointOf(output) - zero };
+  }
+  const { rounding, channel } = ARITHMETICS[requantizer];
+  if (!channel) {
+    const float = Math.fround(Math.fround(ratio) * Math.fround(1 / count));
+    return { requantizer: rounding as FloatScale["requantizer"], scale: [float], ...offsets };
+  }
+  const { multiplier, shift } = meanMultiplier(ratio, count);
+  return {
+    requantizer: rounding as FixedPoint["requantizer"],
+    multiplier: [multiplier],
+    shift: [shift],
+    ...offsets,
+  };
+}

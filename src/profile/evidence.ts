@@ -1,0 +1,11 @@
+import { z } from "zod";
+
+/** How a figure is known: run on the real library or ISA, read in primary code, told by the vendor, or inferred. */
+export const CONFIDENCE = ["executed", "source", "vendor", "inferred"] as const;
+
+export const evidence = {
+  source: z.string().min(1),
+  confidence: z.enum(CONFIDENCE),
+};
+export const figure = z.strictObject({ value: z.number().positive().finite(), ...evidence });
+export const bytes = z.strictObject({ value: z.number().int().positive(), ...evidence });
