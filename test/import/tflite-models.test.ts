@@ -33,6 +33,15 @@ const RUNS = [
   "tflm_micro_speech",
   "tflm_person_detect",
 ];
+/** Those of them with int16 activations. */
+const INT16 = [
+  "litert_single_add_default_a16w8_recipe_quantized",
+  "seanet_add0",
+  "seanet_conv0",
+  "seanet_leaky_relu0",
+  "seanet_pad0",
+  "seanet_quantize0",
+];
 const REFUSED: Record<string, string> = {
   coral_mobilenet_v1_0_25_128_quant: "needs int8, is uint8",
   coral_split_concat: "no integer kernel",
@@ -101,6 +110,23 @@ describe.skipIf(folders.length === 0)("the models of ../shared/models", () => {
             expect([...outputs, ...intermediates]).toEqual([]);
           }
         });
+
+  for (const name of INT16.filter((known) => folders.includes(known)))
+    for (const build of BUILDS)
+      it(`${name} rounded once (${build}) gives every byte of TFLM built so`, async () => {
+        const { graph, vectors } = read(name);
+        const kernels = await bindKernels(await loadKernelModule(build));
+        const shipped = (await shippedProfiles()).get(PROFILES[0])!;
+        const profile = structuredClone(shipped);
+        Object.assign(profile.arithmetic.ops.int16!, {
+          requantizer: "tflite-single",
+          sum32: "tflite-single",
+        });
+        const runtimes = ["tflm_ref_single"];
+        const [report] = await verifyModel({ vectors, graph, profile, kernels, runtimes });
+        expect(report.samples).toBe(vectors.inputs.length);
+        expect([...report.outputs, ...report.intermediates]).toEqual([]);
+      });
 
   for (const name of folders.filter((known) => known.replaceAll(".", "_") in REFUSED))
     it(`${name} is refused by name`, async () => {

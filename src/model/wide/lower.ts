@@ -118,15 +118,17 @@ const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
       inputs: [a, b],
       output,
       kernels,
+      profile,
     } = site;
     const common = { ...elementwise(site), input2Sign };
+    const narrow = input2Sign === -1 && profile.arithmetic.ops.SUB?.ratios === "float32";
     const shift = operandShift(site);
     const form = shift
       ? { form: "shifted" as const, ...shift }
       : {
           form: "rescaled" as const,
           requantizer: rulesOf(site).requantizer,
-          ...addMultipliers(scaleOf(a), scaleOf(b), scaleOf(output), 15),
+          ...addMultipliers(scaleOf(a), scaleOf(b), scaleOf(output), 15, narrow),
         };
     return bindConstant(site, () => WIDE_OPS.ADD.prepare(kernels, { ...common, ...form }));
   },
