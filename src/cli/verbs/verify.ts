@@ -5,12 +5,14 @@ import { DataError, ModelFormatError } from "../../errors.ts";
 import { bindKernels } from "../../kernels/module.ts";
 import { verifyVectorFile } from "../../kernels/vectors.ts";
 import { print, readInput } from "../io.ts";
+import { isModelFolder, modelFolders, verifyModelFolder } from "../modelFolders.ts";
 import { BUILDS, type Build, loadKernelModule } from "../wasm.ts";
 
 /** One line of the table: a kernel in one build, or a model under one runtime's profile. */
-interface Line {
+export interface Line {
   name: string;
-  build: Build;
+  /** both: what does not depend on it, as a file that cannot be read. */
+  build: Build | "both";
   passed: number;
   failed: number;
   skipped: number;
@@ -27,39 +29,59 @@ export function addVerify(program: Command): void {
     .description(
       "golden vectors made by others, in both builds of the kernels; exit code 1 when a value differs",
     )
-    .argument("<paths...>", "files or directories")
+    .argument("<paths...>", "vector files, model folders (model and vectors.json), or directories of either")
     .option("--json", "machine-readable, on stdout")
     .action(verify);
 }
 
 async function verify(paths: string[], { json }: { json?: boolean }): Promise<void> {
-  const files = (await Promise.all(paths.map(vectorFiles))).flat();
   const lines: Line[] = [];
-  for (const file of files) {
-    const parsed = parse(new TextDecoder().decode(await readInput(file, "a vector file")), file);
-    for (const build of BUILDS) {
-      const line = await verifyFile(parsed, file, build);
+  for (const path of paths)
+    for await (const line of verifyPath(path)) {
       lines.push(line);
       if (!json) print(text(line));
     }
-  }
-  const total = (key: "passed" | "failed" | "skipped") => lines.reduce((sum, line) => sum + line[key], 0);
-  const skipped = total("skipped");
   if (json) print(JSON.stringify(lines, null, 2));
-  else
-    print(`${total("passed")} passed, ${total("failed")} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
-  if (total("failed") > 0) process.exitCode = 1;
+  else printEnd(lines);
+  if (lines.some(({ failed }) => failed > 0)) process.exitCode = 1;
 }
 
-/** @throws DataError for a path that is not there, or holds no vectors. */
-async function vectorFiles(path: string): Promise<string[]> {
+/** What was not equal or not run, with its cause, and the sums. */
+function printEnd(lines: readonly Line[]): void {
+  const total = (key: "passed" | "failed" | "skipped") => lines.reduce((sum, line) => sum + line[key], 0);
+  const rest = lines.filter(({ failed, skipped }) => failed > 0 || skipped > 0);
+  if (rest.length > 0) print("\nNot equal or not run:");
+  for (const { name, build, note } of rest) print(`- ${name} (${build}): ${note}`);
+  const skipped = total("skipped");
+  print(`${total("passed")} passed, ${total("failed")} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+}
+
+/** @throws DataError for a path that is not there, or holds neither vectors nor models. */
+async function* verifyPath(path: string): AsyncGenerator<Line> {
   const found = await stat(path).catch(() => undefined);
-  if (!found) throw new DataError(path, "a vector file or a directory of them", "nothing there");
-  if (found.isFile()) return [path];
+  if (!found)
+    throw new DataError(path, "a vector file, a model folder or a directory of them", "nothing there");
+  if (found.isDirectory()) {
+    const folders = (await isModelFolder(path)) ? [path] : await modelFolders(path);
+    for (const folder of folders) yield* verifyModelFolder(folder);
+    if (folders.length > 0) return;
+  }
+  for (const file of found.isFile() ? [path] : await vectorFiles(path)) {
+    const parsed = parse(new TextDecoder().decode(await readInput(file, "a vector file")), file);
+    for (const build of BUILDS) yield await verifyFile(parsed, file, build);
+  }
+}
+
+/** @throws DataError for a directory without vectors. */
+async function vectorFiles(path: string): Promise<string[]> {
   const names = (await readdir(path)).sort();
   const files = names.filter((name) => name.endsWith(".json") && !NOT_VECTORS.has(name));
   if (files.length === 0)
-    throw new DataError(path, "vector files (.json)", names.slice(0, 5).join(" ") || "an empty directory");
+    throw new DataError(
+      path,
+      "vector files (.json) or model folders",
+      names.slice(0, 5).join(" ") || "an empty directory",
+    );
   return files.map((name) => join(path, name));
 }
 

@@ -1,0 +1,137 @@
+import { readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { DataError, ModelFormatError, UnsupportedOpError } from "../errors.ts";
+import { type ModelVectors, parseModelVectors } from "../import/modelVectors.ts";
+import { type RuntimeReport, verifyModel } from "../import/verifyModel.ts";
+import { bindKernels } from "../kernels/module.ts";
+import type { Graph } from "../model/graph.ts";
+import { parseProfile } from "../profile/parse.ts";
+import type { Profile } from "../profile/schema.ts";
+import { readInput } from "./io.ts";
+import { readAnyModel } from "./models.ts";
+import { findProfile } from "./profiles.ts";
+import type { Line } from "./verbs/verify.ts";
+import { BUILDS, loadKernelModule } from "./wasm.ts";
+
+const MODELS = ["model.tflite", "model.onnx"];
+const VECTORS = "vectors.json";
+const FORMAT = "tflite-oracle-vectors/1";
+
+/** The shipped profile that computes as a runtime of the vectors does; single: as its build with single rounding does. */
+const PROFILES: Record<string, { id: string; single?: boolean }> = {
+  tflm_ref_double: { id: "stm32l4r5-cmsis-nn" },
+  tflm_cmsis_nn: { id: "stm32l4r5-cmsis-nn" },
+  tflm_ref_single: { id: "stm32l4r5-cmsis-nn", single: true },
+  litert_xnnpack: { id: "android-litert-xnnpack" },
+  tfjs_tflite: { id: "android-litert-xnnpack" },
+};
+
+/** Whether a directory holds a model and what runtimes computed with it. */
+export async function isModelFolder(path: string): Promise<boolean> {
+  const names = await readdir(path);
+  return names.includes(VECTORS);
+}
+
+/** The model folders of a directory, sorted. */
+export async function modelFolders(path: string): Promise<string[]> {
+  const names = (await readdir(path)).sort();
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const inside = join(path, name);
+      return (await stat(inside)).isDirectory() && (await isModelFolder(inside)) ? [inside] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** A line for each runtime and build, as they are done; one line for what cannot be read or run. */
+export async function* verifyModelFolder(folder: string): AsyncGenerator<Line> {
+  const name = basename(folder);
+  try {
+    const json = await readVectors(folder);
+    const names = await readdir(folder);
+    const file = MODELS.find((model) => names.includes(model));
+    if (!file) throw new DataError(folder, MODELS.join(" or "), names.slice(0, 5).join(" "));
+    const graph = await readAnyModel(join(folder, file));
+    const runtimes = Object.keys(json.outputs ?? {});
+    const unknown = runtimes.filter((runtime) => !Object.hasOwn(PROFILES, runtime));
+    if (unknown.length < runtimes.length) {
+      const vectors = parseModelVectors(json, join(folder, VECTORS));
+      for (const runtime of runtimes.filter((known) => Object.hasOwn(PROFILES, known)))
+        yield* verifyRuntime({ name: `${name} ${runtime}`, vectors, graph, runtime });
+    }
+    for (const runtime of unknown)
+      yield skippedLine(`${name} ${runtime}`, `no shipped profile computes as ${runtime}`);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    yield skippedLine(name, error.message);
+  }
+}
+
+const skippedLine = (name: string, note: string): Line => ({
+  name,
+  build: "both",
+  passed: 0,
+  failed: 0,
+  skipped: 1,
+  note,
+});
+
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof ModelFormatError || error instanceof UnsupportedOpError || error instanceof DataError;
+
+/** Parsed, its format known. */
+async function readVectors(folder: string): Promise<{ outputs?: Record<string, unknown> }> {
+  const path = join(folder, VECTORS);
+  const text = new TextDecoder().decode(await readInput(path, "model vectors"));
+  let json: { format?: unknown; outputs?: Record<string, unknown> };
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new ModelFormatError(path, "JSON", (error as Error).message);
+  }
+  if (json.format !== FORMAT) throw new ModelFormatError(`${path}: format`, FORMAT, String(json.format));
+  return json;
+}
+
+interface Subject {
+  name: string;
+  vectors: ModelVectors;
+  graph: Graph;
+  runtime: string;
+}
+
+async function* verifyRuntime({ name, vectors, graph, runtime }: Subject): AsyncGenerator<Line> {
+  const profile = await profileOf(runtime);
+  try {
+    for (const build of BUILDS) {
+      const kernels = await bindKernels(await loadKernelModule(build));
+      const [report] = await verifyModel({ vectors, graph, profile, kernels, runtimes: [runtime] });
+      yield { name, build, skipped: 0, ...counts(report, graph.outputs.length) };
+    }
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    yield skippedLine(name, error.message);
+  }
+}
+
+/** @throws ProfileError where it is not shipped any more. */
+async function profileOf(runtime: string): Promise<Profile> {
+  const { id, single } = PROFILES[runtime];
+  const profile = await findProfile(id);
+  if (!single) return profile;
+  return parseProfile(JSON.stringify(profile).replaceAll('"tflite-double"', '"tflite-single"'), id);
+}
+
+/** A check is one output of one sample, or one intermediate tensor. */
+function counts(report: RuntimeReport, outputs: number): Pick<Line, "passed" | "failed" | "note"> {
+  const differences = [...report.intermediates, ...report.outputs];
+  const checks = report.samples * outputs + report.intermediateTensors;
+  const [first] = differences;
+  const place = first?.first;
+  const note = first
+    ? `${first.sample}: ${first.tensor}: ${first.differing ?? "some"} of ${first.values} values differ` +
+      (place ? `, first at ${place.at}: expected ${place.expected}, got ${place.got}` : "")
+    : "";
+  return { passed: checks - differences.length, failed: differences.length, note };
+}
