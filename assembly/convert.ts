@@ -11,7 +11,8 @@ function toInteger(value: f32, halfEven: bool): i32 {
   return <i32>(abs(limited - whole) >= 0.5 ? whole + copysign<f32>(1, limited) : whole);
 }
 
-/** float32 to int8. Source: TFLite reference AffineQuantize; XNNPACK f32-qs8-vcvt where halfEven. */
+/** float32 to int8. Source: TFLite reference AffineQuantize; XNNPACK f32-qs8-vcvt where halfEven is 1;
+ * ONNX Runtime QuantizeLinear where it is 2. */
 export function quantize_f32_s8(params: usize): void {
   const p = changetype<Quantize>(params),
     scale = reinterpret<f32>(p.scale),
@@ -19,7 +20,7 @@ export function quantize_f32_s8(params: usize): void {
   const halfEven = p.halfEven != 0;
   for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
     const x = load<f32>(p.input + (i << 2));
-    const value = toInteger(halfEven ? x * inverse : x / scale, halfEven) + p.zeroPoint;
+    const value = toInteger(p.halfEven == 1 ? x * inverse : x / scale, halfEven) + p.zeroPoint;
     store<i8>(p.output + i, <i8>min(max(value, -128), 127));
   }
 }

@@ -234,7 +234,7 @@ export class Pad extends Operands {
   value: i32;
 }
 
-/** halfEven: 1 for rint(x * (1 / scale)), 0 for round(x / scale). */
+/** halfEven: 0 for round(x / scale), 1 for rint(x * (1 / scale)), 2 for rint(x / scale). */
 @unmanaged
 export class Quantize extends Operands {
   elements: i32;

@@ -172,12 +172,13 @@ export interface PadArgs {
   value: number;
 }
 
-/** float32 -> int8. half-away: round(f32(x / scale)) (TFLite reference). half-even: rint(f32(x * f32(1 / scale))) (XNNPACK). */
+/** float32 -> int8. half-away: round(f32(x / scale)) (TFLite reference). half-even: rint(f32(x * f32(1 / scale))) (XNNPACK).
+ * quotient-half-even: rint(f32(x / scale)) (ONNX Runtime). */
 export interface QuantizeArgs {
   elements: number;
   scale: number;
   zeroPoint: number;
-  rounding: "half-away" | "half-even";
+  rounding: "half-away" | "half-even" | "quotient-half-even";
 }
 
 /** int8 -> float32: f32(scale * (q - zeroPoint)). */

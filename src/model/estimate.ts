@@ -65,9 +65,10 @@ function instructionsOf(graph: Graph, node: Node, counted: Instructions): number
 
 /** Cycles of one node by rates; null where the profile has none for it. */
 function rateCycles(graph: Graph, node: Node, { macsPerCycle, cyclesPerElement }: Compute): number | null {
+  if (!macsPerCycle) return null;
   if (FILTER_AXIS[node.op] === undefined)
-    return cyclesPerElement ? outputsOf(graph, node) * cyclesPerElement.value : null;
-  const rates = macsPerCycle?.[node.op as keyof NonNullable<Compute["macsPerCycle"]>];
+    return cyclesPerElement ? outputsOf(graph, node) * cyclesPerElement.value : 0;
+  const rates = macsPerCycle[node.op as keyof NonNullable<Compute["macsPerCycle"]>];
   const rate: Figure | undefined = rates?.[bitsOf(graph, node)];
   return rate ? macsOf(graph, node) / rate.value : null;
 }
@@ -92,7 +93,8 @@ export function estimateLatency(
     if (own === null) return null;
     cycles += own;
   }
-  const { ethosU, instructions, cyclesPerElement } = compute;
-  const { confidence } = ethosU ?? instructions?.cyclesPerInstruction ?? cyclesPerElement!;
+  const { ethosU, instructions, cyclesPerElement, macsPerCycle } = compute;
+  const { confidence } =
+    ethosU ?? instructions?.cyclesPerInstruction ?? cyclesPerElement ?? macsPerCycle!.CONV_2D.int8;
   return { milliseconds: Math.round((cycles / compute.clockHz.value) * 1e6) / 1e3, confidence };
 }

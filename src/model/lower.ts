@@ -178,6 +178,14 @@ const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"
 
 const requantize = rescale("NONE");
 
+/** From float to int8, by the form of the profile. */
+const QUANTIZE_ROUNDINGS = {
+  tflite: "half-away",
+  xnnpack: "half-even",
+  "product-half-even": "half-even",
+  "quotient-half-even": "quotient-half-even",
+} as const;
+
 /** The kernel sums over two groups of neighbouring axes; others are brought together first: sums have no order. */
 function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
   const { shape, axes } = args;
@@ -429,7 +437,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         profile,
       } = site;
       if (x.dtype !== "float32") return requantize.lower(site);
-      const rounding = profile.arithmetic.ops.QUANTIZE.form === "xnnpack" ? "half-even" : "half-away";
+      const rounding = QUANTIZE_ROUNDINGS[profile.arithmetic.ops.QUANTIZE.form];
       return OPS.QUANTIZE.prepare(kernels, {
         elements: elements(x.shape.slice(1)),
         scale: scaleOf(output),

@@ -49,7 +49,7 @@ export const compute = z.strictObject({
   clockHz: figure.optional(),
   instructions: instructions.optional(),
   ethosU: ethosU.optional(),
-  /** Whole-kernel rates, requantization and data movement included. */
+  /** Whole-kernel rates, requantization and data movement included; of whole networks without cyclesPerElement. */
   macsPerCycle: z
     .strictObject({ CONV_2D: byBits, DEPTHWISE_CONV_2D: byBits.optional(), FULLY_CONNECTED: byBits })
     .optional(),

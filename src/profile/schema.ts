@@ -90,7 +90,8 @@ export const profileSchema = z.strictObject({
       MEAN: requantizedForm(["tflite", "tflite-optimized", "xnnpack", "onnxruntime", "float"]).optional(),
       AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
       SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
-      QUANTIZE: requantizedForm(["tflite", "xnnpack"]),
+      /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale); between integers by the requantizer. */
+      QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
       /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
       SUB: ratios({}).optional(),
       /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding. */

@@ -345,7 +345,7 @@ export function float32s(random: Random, length: number, unit: number): Float32A
 
 function quantize(random: Random): Case<ArgsOf<"QUANTIZE">> {
   const [elements, batches] = [between(random, 1, 40), between(random, 1, 3)];
-  const rounding = pick(random, "half-away" as const, "half-even" as const);
+  const rounding = pick(random, "half-away" as const, "half-even" as const, "quotient-half-even" as const);
   const args = { elements, scale: scale(random), zeroPoint: between(random, -128, 127), rounding };
   return { args, operands: [float32s(random, batches * elements, args.scale)], batches };
 }
