@@ -7,7 +7,13 @@ import {
   type Quantization,
   type Tensor,
 } from "../model/graph.ts";
-import { activationQuantization, packInt4, quantizeWeights } from "./uniform.ts";
+import {
+  activationQuantization,
+  packInt4,
+  powerOfTwoQuantization,
+  powerOfTwoScale,
+  quantizeWeights,
+} from "./uniform.ts";
 
 /** Smallest and largest value that each activation tensor took, by tensor index. */
 export type Ranges = ReadonlyMap<number, { minimum: number; maximum: number }>;
@@ -25,10 +31,47 @@ export function fromRanges(graph: Graph, ranges: Ranges): ActivationQuantization
   };
 }
 
+/**
+ * Powers of two. Tensors that a node needs at one scale (operands and output of ADD and SUB, input and output of what only
+ * moves or selects) share that of the widest. @throws RangeError for a tensor without a range.
+ */
+export function powersOfTwo(graph: Graph, ranges: Ranges): ActivationQuantizations {
+  const group = graph.tensors.map((_, id) => id);
+  const rootOf = (id: number): number => (group[id] === id ? id : rootOf(group[id]));
+  for (const { op, inputs, outputs } of graph.nodes) {
+    const together = op === "ADD" || op === "SUB" ? inputs : SHARES_INPUT.has(op) ? [inputs[0]] : [];
+    for (const id of together) if (!graph.tensors[id].data) group[rootOf(id)] = rootOf(outputs[0]);
+  }
+  return (wanted) => {
+    const members = graph.tensors.flatMap((_, id) => (rootOf(id) === rootOf(wanted) ? [id] : []));
+    const known = members.flatMap((id) => {
+      if (graph.inputs.includes(id)) return [POWER_OF_TWO_INPUT];
+      const range = ranges.get(id);
+      return range ? [powerOfTwoQuantization(range.minimum, range.maximum)] : [];
+    });
+    if (known.length === 0)
+      throw new RangeError(`tensor ${graph.tensors[wanted].name}: expected a calibrated range, got none`);
+    return known.reduce((widest, next) => (next.scale[0] > widest.scale[0] ? next : widest));
+  };
+}
+
+/** The activations of a scheme from calibrated ranges. */
+export function activationsFor(
+  graph: Graph,
+  ranges: Ranges,
+  { powerOfTwo }: StaticScheme,
+): ActivationQuantizations {
+  return powerOfTwo ? powersOfTwo(graph, ranges) : fromRanges(graph, ranges);
+}
+
 export interface StaticScheme {
   weightBits: 8 | 4;
-  /** Of convolutions; FULLY_CONNECTED is per tensor, as TFLite's converter makes it. */
+  /** Of convolutions; FULLY_CONNECTED is per tensor, as TFLite's converter makes it, but for powers of two. */
   granularity: "per-channel" | "per-tensor";
+  /** All scales are powers of two and all zero points 0. */
+  powerOfTwo?: true;
+  /** What a bias is held in, where that is less than int32: bits, of units. */
+  bias?: { bits: number; unit: number };
 }
 
 /** The channel dimension of each op's filter. */
@@ -44,6 +87,8 @@ const SHARES_INPUT: ReadonlySet<OpName> = new Set([
 ]);
 /** Fixed by TFLite's int8 specification. */
 const SOFTMAX_OUTPUT: Quantization = { scale: Float32Array.of(1 / 256), zeroPoint: Int32Array.of(-128) };
+/** The same for powers of two: 1 saturates at 127 / 128. */
+const POWER_OF_TWO_INPUT: Quantization = { scale: Float32Array.of(1 / 128), zeroPoint: Int32Array.of(0) };
 /** An input in [0, 1] = pixel / 255: the int8 value is exactly pixel - 128. */
 export const IMAGE_INPUT: Quantization = { scale: Float32Array.of(1 / 255), zeroPoint: Int32Array.of(-128) };
 
@@ -58,7 +103,8 @@ export function quantizeStatic(
   scheme: StaticScheme,
 ): Graph {
   const tensors: Tensor[] = graph.tensors.map((tensor) => ({ ...tensor }));
-  for (const id of graph.inputs) tensors[id] = int8(tensors[id], IMAGE_INPUT);
+  for (const id of graph.inputs)
+    tensors[id] = int8(tensors[id], scheme.powerOfTwo ? activations(id) : IMAGE_INPUT);
   const nodes = graph.nodes.map((node) => quantizeNode(node, tensors, activations, scheme));
   const [logits] = graph.outputs;
   const probabilities = tensors.push(int8({ ...tensors[logits], name: "probabilities" }, SOFTMAX_OUTPUT)) - 1;
@@ -94,23 +140,28 @@ function quantizeNode(
 function quantizeOperands(node: Node, axis: number, tensors: Tensor[], scheme: StaticScheme): Node {
   const [x, w, b] = node.inputs;
   const filter = tensors[w];
-  const granularity = node.op === "FULLY_CONNECTED" ? "per-tensor" : scheme.granularity;
+  const channels = filter.shape[axis];
+  const real = b === undefined || b === -1 ? new Float32Array(channels) : (tensors[b].data as Float32Array);
+  const narrow = node.op === "FULLY_CONNECTED" && !scheme.powerOfTwo;
+  const granularity = narrow ? "per-tensor" : scheme.granularity;
   const { data, quantization } = quantizeWeights(
     filter.data as Float32Array,
     filter.shape,
     axis,
     scheme.weightBits,
     granularity,
+    scheme.powerOfTwo && { least: leastFilterScale(real, tensors[x].quantization!.scale[0], scheme) },
   );
   const quantized: Tensor =
     scheme.weightBits === 4
       ? { ...filter, dtype: "int4", data: packInt4(data), quantization }
       : { ...filter, dtype: "int8", data, quantization };
   const inputs = [x, tensors.push(quantized) - 1];
-  const channels = filter.shape[axis];
   const scale = Float32Array.from(quantization.scale, (s) => s * tensors[x].quantization!.scale[0]);
-  const real = b === undefined || b === -1 ? new Float32Array(channels) : (tensors[b].data as Float32Array);
-  const bias = Int32Array.from(real, (value, c) => toInt32(value / scale[scale.length === 1 ? 0 : c]));
+  const { bits, unit } = scheme.bias ?? { bits: 32, unit: 1 };
+  const toBias = (value: number) =>
+    clamp(roundHalfAway(value / unit), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) * unit;
+  const bias = Int32Array.from(real, (value, c) => toBias(value / scale[scale.length === 1 ? 0 : c]));
   const biasQuantization: Quantization = {
     scale,
     zeroPoint: new Int32Array(scale.length),
@@ -128,7 +179,12 @@ function quantizeOperands(node: Node, axis: number, tensors: Tensor[], scheme: S
   return { ...node, inputs } as Node;
 }
 
-const toInt32 = (value: number) => clamp(roundHalfAway(value), -2147483648, 2147483647);
+/** The scale below which a bias would not fit its bits. */
+function leastFilterScale(bias: Float32Array, inputScale: number, { bias: held }: StaticScheme): number {
+  if (!held) return 0;
+  const largest = bias.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+  return largest === 0 ? 0 : powerOfTwoScale(largest / inputScale / held.unit, 2 ** (held.bits - 1) - 1);
+}
 
 /** Drops tensors that no node, input or output names, and renumbers the rest in order. */
 export function compact(graph: Graph): Graph {

@@ -48,21 +48,26 @@ export function channelLayout(shape: readonly number[], axis: number): ChannelLa
 }
 
 /** Symmetric weights in [-(2^(b-1) - 1), 2^(b-1) - 1] with one float32 scale a channel (or, with granularity
- * per-tensor, one in all). A channel of zeros gets scale 1. Values are one a byte, int4 included. */
+ * per-tensor, one in all), or the next power of two that is not below `least`. A channel of zeros gets scale 1. Values are one a byte, int4 included. */
 export function quantizeWeights(
   values: Float32Array,
   shape: readonly number[],
   axis: number,
   bits: 8 | 4,
   granularity: "per-channel" | "per-tensor",
+  powersOfTwo?: { least: number },
 ): { data: Int8Array; quantization: Quantization } {
   const layout = channelLayout(shape, axis);
   const top = 2 ** (bits - 1) - 1;
-  const whole = Math.fround(largestMagnitude(values, 0, values.length, 1) / top) || 1;
+  const scaleOf = (magnitude: number) =>
+    powersOfTwo
+      ? Math.max(powerOfTwoScale(magnitude, top), powersOfTwo.least)
+      : Math.fround(magnitude / top) || 1;
+  const whole = scaleOf(largestMagnitude(values, 0, values.length, 1));
   const scale = Float32Array.from({ length: layout.channels }, (_, c) =>
     granularity === "per-tensor"
       ? whole
-      : largestMagnitude(values, layout.offset(c), layout.perChannel, layout.stride) / top || 1,
+      : scaleOf(largestMagnitude(values, layout.offset(c), layout.perChannel, layout.stride)),
   );
   const data = new Int8Array(values.length);
   for (let c = 0; c < layout.channels; c++)
@@ -73,6 +78,19 @@ export function quantizeWeights(
   return granularity === "per-tensor"
     ? { data, quantization: { scale: scale.subarray(0, 1), zeroPoint: new Int32Array(1) } }
     : { data, quantization: { scale, zeroPoint: new Int32Array(layout.channels), axis } };
+}
+
+/** The least power of two by which the magnitude fits `top` codes; 1 for 0. */
+export function powerOfTwoScale(magnitude: number, top: number): number {
+  if (magnitude === 0) return 1;
+  const exponent = Math.ceil(Math.log2(magnitude / top));
+  return magnitude > top * 2 ** exponent ? 2 ** (exponent + 1) : 2 ** exponent;
+}
+
+/** Symmetric int8 whose scale is a power of two. Source: esp-ppq de6381b, ceil of log2 of the calibrated range. */
+export function powerOfTwoQuantization(minimum: number, maximum: number): Quantization {
+  const scale = powerOfTwoScale(Math.max(Math.abs(minimum), Math.abs(maximum)), 127);
+  return { scale: Float32Array.of(scale), zeroPoint: Int32Array.of(0) };
 }
 
 /** Asymmetric int8 for real values in [minimum, maximum], widened to hold zero exactly; TFLite's nudged zero point. */

@@ -4,11 +4,11 @@ import { DataError } from "../../errors.ts";
 import { startBackend } from "../../float/backend.ts";
 import { foldBatchNorm } from "../../float/fold.ts";
 import { calibrate, SCHEME_TEXT, SCHEMES } from "../../harness/deploy.ts";
-import type { Precision } from "../../harness/experiment.ts";
 import { heldImages } from "../../harness/lab.ts";
 import { readModel, writeModel } from "../../model/file.ts";
 import { elements, type Graph } from "../../model/graph.ts";
-import { fromRanges, quantizeStatic, weightBytes } from "../../quantize/ptq.ts";
+import { activationsFor, quantizeStatic, type StaticScheme, weightBytes } from "../../quantize/ptq.ts";
+import { POWER_OF_TWO_SCHEMES } from "../../quantize/schemes.ts";
 import { loadDataset } from "../dataset.ts";
 import { integerOption, readInput, tell, UsageError, writeOutput } from "../io.ts";
 import { loadTrainModule } from "../wasm.ts";
@@ -21,6 +21,16 @@ interface Options {
   output: string;
 }
 
+const ALL_SCHEMES: Record<string, { text: string; scheme: StaticScheme }> = {
+  ...Object.fromEntries(
+    Object.entries(SCHEMES).map(([id, scheme]) => [
+      id,
+      { text: SCHEME_TEXT[id as keyof typeof SCHEMES], scheme },
+    ]),
+  ),
+  ...POWER_OF_TWO_SCHEMES,
+};
+
 export function addQuantize(program: Command): void {
   program
     .command("quantize")
@@ -30,9 +40,8 @@ export function addQuantize(program: Command): void {
     .option("--data <directory>", "where the images are; signs needs none")
     .option(
       "--scheme <name>",
-      Object.entries(SCHEME_TEXT)
-        .filter(([id]) => id in SCHEMES)
-        .map(([id, text]) => `${id}: ${text}`)
+      Object.entries(ALL_SCHEMES)
+        .map(([id, { text }]) => `${id}: ${text}`)
         .join("; "),
       "int8",
     )
@@ -47,8 +56,8 @@ export function addQuantize(program: Command): void {
 }
 
 async function run(path: string, { dataset: name, data, scheme, images, output }: Options): Promise<void> {
-  if (!(scheme in SCHEMES))
-    throw new UsageError(`--scheme: expected ${Object.keys(SCHEMES).join(" or ")}, got ${scheme}`);
+  if (!Object.hasOwn(ALL_SCHEMES, scheme))
+    throw new UsageError(`--scheme: expected ${Object.keys(ALL_SCHEMES).join(" or ")}, got ${scheme}`);
   if (extname(output) !== ".blindspot")
     throw new UsageError(`--output ${output}: expected a name ending in .blindspot`);
   const { graph, meta } = readModel(await readInput(path, "a model"), path);
@@ -57,7 +66,8 @@ async function run(path: string, { dataset: name, data, scheme, images, output }
   const backend = await startBackend(await loadTrainModule());
   const folded = foldBatchNorm(graph);
   const ranges = calibrate({ backend }, folded, heldImages({ dataset }, images, "calibration"));
-  const quantized = quantizeStatic(folded, fromRanges(folded, ranges), SCHEMES[scheme as Precision]);
+  const chosen = ALL_SCHEMES[scheme].scheme;
+  const quantized = quantizeStatic(folded, activationsFor(folded, ranges, chosen), chosen);
   await writeOutput(
     output,
     writeModel({ graph: quantized, meta: { ...meta, precision: scheme, calibrationImages: images } }),
