@@ -196,7 +196,7 @@ export type RequantizeArgs = Output & { elements: number; inputOffset: number } 
     | { requantizer: "xnnpack-8-bit"; multiplier: number }
   );
 
-/** elementBytes: 1 for int8, 4 for float32. */
+/** elementBytes: 1 for int8, 2 for int16, 4 for float32. */
 export interface CopyArgs {
   elements: number;
   elementBytes: number;

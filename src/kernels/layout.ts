@@ -12,7 +12,7 @@ interface View {
   elementBytes: number;
 }
 
-/** begin, sizes, strides: one entry a dimension of one image. elementBytes: 1 or 4. */
+/** begin, sizes, strides: one entry a dimension of one image. elementBytes: 1, 2 or 4. */
 export interface StridedSliceArgs {
   shape: readonly number[];
   begin: readonly number[];

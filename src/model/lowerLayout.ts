@@ -21,9 +21,9 @@ import {
   unaryBytes,
 } from "./site.ts";
 
-const BYTES: Partial<Record<DType, number>> = { int8: 1, uint8: 1, int32: 4, float32: 4 };
+const BYTES: Partial<Record<DType, number>> = { int8: 1, uint8: 1, int16: 2, int32: 4, float32: 4 };
 
-/** Values that are moved only: a type of one or four bytes, the same scale on both sides. */
+/** Values that are moved only: a type of whole bytes, the same scale on both sides. */
 const moved = (site: Site) => {
   const [x] = site.inputs;
   return first(

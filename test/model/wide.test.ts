@@ -193,6 +193,34 @@ for (const build of BUILDS)
         expect(Array.from(await run(padded, [x]))).toEqual([0, ...x, 0, 0]);
       });
 
+      it("concatenates, slices and transposes", async () => {
+        const x = ramp(12, 5003);
+        const joined = graphOf("CONCATENATION", { axis: 2, ...fused }, [
+          { shape: [1, 2, 1], scale: 0.01 },
+          { shape: [1, 2, 2], scale: 0.01 },
+          { shape: [1, 2, 3], scale: 0.01 },
+        ]);
+        expect(Array.from(await run(joined, [x.slice(0, 4), x.slice(4)], 2))).toEqual(
+          [0, 4, 5, 1, 6, 7, 2, 8, 9, 3, 10, 11].map((i) => x[i]),
+        );
+        const transposed = graphOf("TRANSPOSE", { permutation: [0, 2, 1] }, [
+          { shape: [1, 3, 4], scale: 0.01 },
+          { shape: [1, 4, 3], scale: 0.01 },
+        ]);
+        expect(Array.from(await run(transposed, [x]))).toEqual(
+          [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11].map((i) => x[i]),
+        );
+        const sliced = graphOf(
+          "STRIDED_SLICE",
+          { begin: [0, 1, 0], end: [1, 3, 4], strides: [1, 1, 2], squeeze: [] },
+          [
+            { shape: [1, 3, 4], scale: 0.01 },
+            { shape: [1, 2, 2], scale: 0.01 },
+          ],
+        );
+        expect(Array.from(await run(sliced, [x]))).toEqual([4, 6, 8, 10].map((i) => x[i]));
+      });
+
       it("converts from and to float32, int8, int16 and int32", async () => {
         const shape = [1, 6];
         const float = Float32Array.of(0, 0.0015, -0.0015, 40, -40, 1);

@@ -1,5 +1,6 @@
 /** One lowering an op on int16 activations, by the rules of a profile's ops.int16. */
 import type { Step } from "../../kernels/args.ts";
+import { OPS } from "../../kernels/ops.ts";
 import { addMultipliers, quantizeMultiplier, softmaxMultiplier } from "../../kernels/requantize.ts";
 import type { RescaledType } from "../../kernels/wide/args.ts";
 import { RESCALED } from "../../kernels/wide/elementwise.ts";
@@ -8,7 +9,16 @@ import { WIDE_OPS } from "../../kernels/wide/ops.ts";
 import { signedMultiplier } from "../../kernels/wide/requantize.ts";
 import { softmaxTableMultiplier } from "../../kernels/wide/softmax.ts";
 import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
-import { first, type Lowering, only, type Site, scaleOf, sharesScale, zeroPointOf } from "../site.ts";
+import {
+  first,
+  type Lowering,
+  only,
+  type Site,
+  sameScale,
+  scaleOf,
+  sharesScale,
+  zeroPointOf,
+} from "../site.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./products.ts";
 import { has16Bits, outputArgs, quantized, rulesOf, symmetric, typed, unary, windowArgs } from "./site.ts";
 
@@ -225,6 +235,25 @@ const PAD: Lowering<"PAD"> = {
     }),
 };
 
+/** Inputs on the output's scale, as TFLite requires, and no constants. */
+const CONCATENATION: Lowering<"CONCATENATION"> = {
+  refuse: (site) =>
+    first(
+      has16Bits(site),
+      symmetric(site.output, "output"),
+      only("axis: the batch cannot be concatenated", site.attributes.axis !== 0),
+      only("activation: needs NONE", site.attributes.activation === "NONE"),
+      ...site.inputs.map((x, i) =>
+        first(symmetric(x, `input ${i}`), sameScale(x, site.output, `input ${i}`)),
+      ),
+    ),
+  lower: ({ attributes: { axis }, inputs, output, kernels }) =>
+    OPS.CONCATENATION.prepare(kernels, {
+      outer: elements(output.shape.slice(1, axis)),
+      sizes: inputs.map((x) => elements(x.shape.slice(axis)) * Int16Array.BYTES_PER_ELEMENT),
+    }),
+};
+
 const isRescaled = (dtype: string): dtype is RescaledType => dtype in RESCALED;
 
 /** ratio: of the scales, and below the zero point. */
@@ -332,6 +361,7 @@ export const WIDE_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   MAX_POOL_2D: pool("MAX_POOL_2D"),
   SOFTMAX,
   PAD,
+  CONCATENATION,
   RESHAPE: {
     refuse: (site) => first(unary(site), sharesScale(site)),
     lower: () => null,
