@@ -157,10 +157,10 @@ const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"
   lower: ({ inputs: [x], output, kernels, profile }) => {
     const ratio = Math.fround(scaleOf(x) / scaleOf(output));
     const { form, requantizer } = profile.arithmetic.ops.QUANTIZE;
-    // XNNPACK converts within a type only: int8 to uint8 stays with TFLite.
-    const mixed = x.dtype !== output.dtype;
+    // XNNPACK converts within a type only, and clamps without rescaling: the rest stays with TFLite.
+    const converted = x.dtype === output.dtype && activation === "NONE";
     const scaling =
-      form === "xnnpack" && !mixed
+      form === "xnnpack" && converted
         ? { requantizer: "xnnpack-8-bit" as const, multiplier: requantizeMultiplierXnnpack(ratio) }
         : requantization(
             form === "xnnpack" ? fixedRequantizer(requantizer) : requantizer,
