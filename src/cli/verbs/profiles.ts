@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { type LatencyRow, latencyTable } from "../../model/latencyTable.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { print, tell } from "../io.ts";
 import { findProfile, readProfile, shippedProfiles } from "../profiles.ts";
 
 export function addProfiles(program: Command): void {
-  const profiles = program.command("profiles").description("the devices: list, show, validate");
+  const profiles = program.command("profiles").description("the devices: list, show, latency, validate");
   profiles
     .command("list", { isDefault: true })
     .description("every shipped profile, a line each")
@@ -21,6 +22,14 @@ export function addProfiles(program: Command): void {
     .action(async (name: string, { json }: { json?: boolean }) => {
       const profile = await findProfile(name);
       print(json ? JSON.stringify(profile, null, 2) : details(profile));
+    });
+  profiles
+    .command("latency")
+    .description("estimates for the networks of MLPerf Tiny beside the published figures")
+    .option("--json", "machine-readable")
+    .action(async ({ json }: { json?: boolean }) => {
+      const rows = latencyTable((await shippedProfiles()).values());
+      print(json ? JSON.stringify(rows, null, 2) : latencyColumns(rows));
     });
   profiles
     .command("validate")
@@ -40,6 +49,22 @@ function table(profiles: Profile[]): string {
     .map(summary)
     .map((row) => [row.id, row.family, row.requantizer, row.access, row.title]);
   return columns([["profile", "family", "rounding", "access", "device"], ...rows]);
+}
+
+/** ratio: estimated over published; the estimates are for CMSIS-NN, whatever the measured engine. */
+function latencyColumns(rows: LatencyRow[]): string {
+  const cell = (value: number | null, unit = "") => (value === null ? "-" : `${value}${unit}`);
+  return columns([
+    ["device", "network", "published", "estimated", "ratio", "measured with"],
+    ...rows.map(({ device, network, publishedMs, estimatedMs, ratio, engine }) => [
+      device,
+      network,
+      cell(publishedMs, " ms"),
+      cell(estimatedMs, " ms"),
+      cell(ratio),
+      engine ?? "-",
+    ]),
+  ]);
 }
 
 function columns(rows: string[][]): string {
