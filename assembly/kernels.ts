@@ -63,7 +63,7 @@ export {
   rescale_s32_s16,
   tanh_s16,
 } from "./wide/elementwise";
-export { average_pool_2d_s16, max_pool_2d_s16 } from "./wide/pool";
+export { average_pool_2d_s16, max_pool_2d_s16, mean_s16 } from "./wide/pool";
 export { requantize_narrowed_s64, requantize_s64 } from "./wide/requantize";
 export { softmax_s8_s16, softmax_s16, softmax_tables_s16 } from "./wide/softmax";
 

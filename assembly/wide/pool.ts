@@ -1,5 +1,6 @@
-/** AVERAGE_POOL_2D and MAX_POOL_2D of int16. */
-import { Pool } from "../params";
+/** AVERAGE_POOL_2D, MAX_POOL_2D and MEAN of int16. */
+import { Mean, Pool } from "../params";
+import { clampOutput, rescale, roundsTwice } from "./requantize";
 
 /** sums[i] += input[i], count int16 values into int32. */
 @inline
@@ -91,4 +92,39 @@ export function average_pool_2d_s16(params: usize): void {
 
 export function max_pool_2d_s16(params: usize): void {
   pool(false, params);
+}
+
+/** Sums over reducedOuter and reducedInner of one [reducedOuter][inner][reducedInner] into sums[inner]. */
+function sumBlock(p: Mean, input: usize, sums: usize): void {
+  memory.fill(sums, 0, (<usize>p.inner) << 2);
+  for (let row = 0; row < p.reducedOuter; row++) {
+    if (p.reducedInner == 1) {
+      addRow(input, sums, p.inner);
+      input += (<usize>p.inner) << 1;
+      continue;
+    }
+    for (let i: usize = 0; i < <usize>p.inner; i++) {
+      let sum = load<i32>(sums + (i << 2));
+      for (const end = input + ((<usize>p.reducedInner) << 1); input < end; input += 2)
+        sum += <i32>load<i16>(input);
+      store<i32>(sums + (i << 2), sum);
+    }
+  }
+}
+
+/** The int32 sum by a multiplier that is divided by the count already. Source: QuantizedMeanOrSum, TFLite reference/reduce.h. */
+export function mean_s16(params: usize): void {
+  const p = changetype<Mean>(params),
+    sums = p.scratch,
+    isDouble = roundsTwice(p.requantizer),
+    blockBytes = (<usize>(p.reducedOuter * p.reducedInner * p.inner)) << 1;
+  let input = p.input,
+    output = p.output;
+  for (let block = 0; block < p.batches * p.outer; block++, input += blockBytes) {
+    sumBlock(p, input, sums);
+    for (let i: usize = 0; i < <usize>p.inner; i++, output += 2) {
+      const value = rescale(isDouble, load<i32>(sums + (i << 2)), p.multiplier, p.shift);
+      store<i16>(output, <i16>clampOutput(value, p.outputOffset, p.activationMin, p.activationMax));
+    }
+  }
 }

@@ -77,7 +77,10 @@ export function meanRuns({ shape, axes }: Pick<MeanArgs, "shape" | "axes">): num
 }
 
 /** [kept, reduced, kept, reduced], as the kernel walks them. */
-function meanBlocks({ shape, axes }: MeanArgs): [number, number, number, number] {
+export function meanBlocks({
+  shape,
+  axes,
+}: Pick<MeanArgs, "shape" | "axes">): [number, number, number, number] {
   const sizes = meanRuns({ shape, axes });
   if (sizes.length > 4)
     throw new RangeError(`MEAN: axes ${axes.join()} of ${shape.join("x")} alternate too often`);
@@ -111,7 +114,7 @@ function prepareMean(kernels: Kernels, args: MeanArgs): Step {
 }
 
 /** Index of the output that element `index` of an image is summed into. */
-function meanTarget({ shape, axes }: MeanArgs, index: number): number {
+export function meanTarget({ shape, axes }: Pick<MeanArgs, "shape" | "axes">, index: number): number {
   let target = 0;
   let scale = 1;
   for (let axis = shape.length - 1, rest = index; axis >= 0; axis--) {

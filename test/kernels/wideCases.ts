@@ -1,6 +1,6 @@
 /** Random arguments and operands for the ops on int16, extremes among them. */
 import type { Output, Values } from "../../src/kernels/args.ts";
-import { addMultipliers, softmaxMultiplier } from "../../src/kernels/requantize.ts";
+import { addMultipliers, meanMultiplier, softmaxMultiplier } from "../../src/kernels/requantize.ts";
 import type { DilatedWindow, RescaledType, Rounding, SumScaling } from "../../src/kernels/wide/args.ts";
 import { RESCALED } from "../../src/kernels/wide/elementwise.ts";
 import { logisticMultiplier } from "../../src/kernels/wide/logistic.ts";
@@ -219,6 +219,17 @@ function pool(random: Random): Case<ArgsOf<"AVERAGE_POOL_2D">> {
   return { args, operands: [int16s(random, batches * elements)], batches };
 }
 
+function mean(random: Random): Case<ArgsOf<"MEAN">> {
+  const shape = [between(random, 1, 9), between(random, 1, 9), between(random, 1, 40)];
+  const axes = pick(random, [0, 1], [0, 1], [2], [1], [0, 2], [0, 1, 2], [1, 2]);
+  const count = axes.reduce((product, index) => product * shape[index], 1);
+  const scaling = { requantizer: rounding(random), ...meanMultiplier(0.3 + random.uniform(), count) };
+  const batches = between(random, 1, 3);
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const args = { ...output(random), ...scaling, shape, axes };
+  return { args, operands: [int16s(random, batches * elements)], batches };
+}
+
 function softmax(random: Random): Case<ArgsOf<"SOFTMAX">> {
   const [rows, rowSize, batches] = [
     between(random, 1, 3),
@@ -310,6 +321,7 @@ export const WIDE_CASES: {
   MUL: mul,
   AVERAGE_POOL_2D: pool,
   MAX_POOL_2D: pool,
+  MEAN: mean,
   SOFTMAX: softmax,
   PAD: pad,
   QUANTIZE: quantize,

@@ -186,6 +186,11 @@ for (const build of BUILDS)
         close(await run(graphOf("AVERAGE_POOL_2D", pool, made), [x]), 1, means, 0.5);
         const maxima = Array.from({ length: 9 }, (_, i) => Math.max(...taps(i)));
         close(await run(graphOf("MAX_POOL_2D", pool, made), [x]), 1, maxima, 0);
+        const average = graphOf("MEAN", { axes: [1, 2], keepDims: false }, [
+          { shape: [1, 4, 4, 1], ...same },
+          { shape: [1, 1], scale: 0.004 },
+        ]);
+        close(await run(average, [x]), 0.004, [x.reduce((sum, q) => sum + q * 0.01, 0) / 16]);
         const padded = graphOf("PAD", { before: [0, 1], after: [0, 2] }, [
           { shape: [1, 16], ...same },
           { shape: [1, 19], ...same },

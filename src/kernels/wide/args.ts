@@ -74,6 +74,15 @@ export interface RescaleArgs extends Output {
   negative?: { multiplier: number; shift: number };
 }
 
+/** shape: of one image. axes: indices into `shape`. multiplier and shift: divided by the count (meanMultiplier). */
+export interface WideMeanArgs extends Output {
+  shape: readonly number[];
+  axes: readonly number[];
+  requantizer: Rounding;
+  multiplier: number;
+  shift: number;
+}
+
 /** fixed-point: int8 to int16 in 1/65536 with zero point -32768; see softmaxMultiplier. tables: int16 to int16 in 1/32768;
  * multiplier and shift: of inputScale * beta * 65535 / 10; rowSize at most 65536. */
 export type WideSoftmaxArgs = { rows: number; rowSize: number } & (

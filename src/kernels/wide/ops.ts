@@ -3,7 +3,7 @@ import { DEQUANTIZE, PAD, QUANTIZE } from "./convert.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./convolution.ts";
 import { ADD, MUL, REQUANTIZE } from "./elementwise.ts";
 import { LOGISTIC, TANH } from "./logistic.ts";
-import { AVERAGE_POOL_2D, MAX_POOL_2D } from "./pool.ts";
+import { AVERAGE_POOL_2D, MAX_POOL_2D, MEAN } from "./pool.ts";
 import { SOFTMAX } from "./softmax.ts";
 
 /** SUB is ADD with input2Sign -1; LEAKY_RELU is REQUANTIZE with a second scale. */
@@ -15,6 +15,7 @@ export const WIDE_OPS = {
   MUL,
   AVERAGE_POOL_2D,
   MAX_POOL_2D,
+  MEAN,
   SOFTMAX,
   PAD,
   QUANTIZE,

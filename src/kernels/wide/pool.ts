@@ -1,7 +1,10 @@
-/** AVERAGE_POOL_2D and MAX_POOL_2D of int16. */
+/** AVERAGE_POOL_2D, MAX_POOL_2D and MEAN of int16. */
 import type { AveragePool2dArgs, Op } from "../args.ts";
+import { meanBlocks, meanTarget } from "../pool.ts";
 import { clamp } from "../requantize.ts";
 import { makeStep } from "../step.ts";
+import type { WideMeanArgs } from "./args.ts";
+import { rescale, SUM_FORMS } from "./requantize.ts";
 import { eachWindow } from "./windows.ts";
 
 /** reduce: the taps inside the image, at least one, to the output before its clamp. */
@@ -31,3 +34,34 @@ function averageHalfAway(taps: number[]): number {
 
 export const AVERAGE_POOL_2D = pool("average_pool_2d_s16", averageHalfAway);
 export const MAX_POOL_2D = pool("max_pool_2d_s16", (taps) => Math.max(...taps));
+
+export const MEAN: Op<WideMeanArgs> = {
+  macs: () => 0,
+  prepare(kernels, args) {
+    const [outer, reducedOuter, inner, reducedInner] = meanBlocks(args);
+    const { multiplier, shift, outputOffset, activationMin, activationMax } = args;
+    const values = {
+      ...{ outer, reducedOuter, inner, reducedInner, multiplier, shift },
+      ...{ outputOffset, activationMin, activationMax },
+      requantizer: SUM_FORMS[args.requantizer],
+    };
+    return makeStep(kernels, kernels.mark(), "mean_s16", "Mean", values, {
+      inputBytes: outer * reducedOuter * inner * reducedInner * 2,
+      outputBytes: outer * inner * 2,
+      scratchBytes: inner * 4,
+    });
+  },
+  reference(args, [input], batches) {
+    const elements = args.shape.reduce((product, size) => product * size, 1);
+    const count = args.axes.reduce((product, axis) => product * args.shape[axis], 1);
+    const sums = new Int32Array((batches * elements) / count);
+    for (let index = 0; index < batches * elements; index++) {
+      const image = Math.floor(index / elements) * (elements / count);
+      sums[image + meanTarget(args, index % elements)] += input[index];
+    }
+    return Int16Array.from(sums, (sum) => {
+      const value = rescale(args.requantizer, sum, args.multiplier, args.shift) + args.outputOffset;
+      return clamp(value, args.activationMin, args.activationMax);
+    });
+  },
+};

@@ -1,7 +1,8 @@
 /** One lowering an op on int16 activations, by the rules of a profile's ops.int16. */
 import type { Step } from "../../kernels/args.ts";
 import { OPS } from "../../kernels/ops.ts";
-import { addMultipliers, quantizeMultiplier, softmaxMultiplier } from "../../kernels/requantize.ts";
+import { meanRuns } from "../../kernels/pool.ts";
+import { meanMultiplier, quantizeMultiplier, softmaxMultiplier } from "../../kernels/requantize.ts";
 import type { RescaledType } from "../../kernels/wide/args.ts";
 import { RESCALED } from "../../kernels/wide/elementwise.ts";
 import { logisticMultiplier, powerOfTwo } from "../../kernels/wide/logistic.ts";
@@ -19,13 +20,12 @@ import {
   sharesScale,
   zeroPointOf,
 } from "../site.ts";
+import { MUL, sum } from "./elementwise.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./products.ts";
 import { has16Bits, outputArgs, quantized, rulesOf, symmetric, typed, unary, windowArgs } from "./site.ts";
 
 /** A row's sum of exponentials must fit an int32. */
 const MAX_SOFTMAX_ROW = 65536;
-/** The largest right shift of an operand where all scales are powers of two. */
-const MAX_OPERAND_SHIFT = 15;
 
 const imageElements = ({ shape }: Tensor) => elements(shape.slice(1));
 
@@ -39,124 +39,31 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D"
   },
 });
 
-type Elementwise = Site<"ADD" | "SUB" | "MUL">;
-
-/** Two activations of one shape, or one and a constant whose dimensions, the last ones aligned, are its image's or 1. */
-function refuseBinary(site: Site): string {
-  const {
-    inputs: [a, b],
-    output,
-  } = site;
-  const image = a.shape.slice(1);
-  const fits = b.shape.every(
-    (size, axis) => size === 1 || size === image[image.length - b.shape.length + axis],
-  );
-  return first(
-    has16Bits(site),
-    symmetric(a, "input 0"),
-    symmetric({ ...b, data: undefined }, "input 1"),
-    symmetric(output, "output"),
-    b.data
-      ? only("input 1: needs to broadcast to one image of input 0", fits)
-      : only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
-  );
-}
-
-const elementwise = ({ attributes, inputs: [, b], output }: Elementwise) => ({
-  ...outputArgs(attributes.activation, output),
-  elements: imageElements(output),
-  input1Offset: 0,
-  input2Offset: 0,
-  input2Shared: b.data !== undefined,
-});
-
-/** A constant second operand is spread over one image, which all images share. */
-function bindConstant({ inputs: [a, b], kernels }: Site, prepare: () => Step): Step {
-  if (!b.data) return prepare();
-  const address = kernels.place(spread(b.data as Int16Array, b.shape, a.shape.slice(1)));
-  const { input2Bytes: _, ...step } = prepare();
-  return { ...step, bind: (operands) => step.bind({ ...operands, input2: address }) };
-}
-
-function spread(values: Int16Array, shape: readonly number[], image: readonly number[]): Int16Array {
-  const padded = image.map((_, axis) => shape[shape.length - image.length + axis] ?? 1);
-  return Int16Array.from({ length: elements(image) }, (_, index) => {
-    let at = 0;
-    for (let axis = image.length - 1, rest = index, stride = 1; axis >= 0; axis--) {
-      if (padded[axis] > 1) at += (rest % image[axis]) * stride;
-      stride *= padded[axis];
-      rest = Math.floor(rest / image[axis]);
-    }
-    return values[at];
-  });
-}
-
-/**
- * Which operand is shifted right and by how much, where the model asks for it, the runtime knows it and all three scales are
- * powers of two. Source: TFLite kernels/add.cc.
- */
-function operandShift(site: Elementwise): { shifted: 1 | 2; shift: number } | undefined {
-  const { attributes, inputs, output } = site;
-  const asked = "powerOfTwoScales" in attributes && attributes.powerOfTwoScales === true;
-  if (!asked || rulesOf(site).powerOfTwoScales !== "shift") return undefined;
-  const [first, second, out] = [...inputs, output].map((tensor) => powerOfTwo(scaleOf(tensor)));
-  if (first === undefined || second === undefined || out === undefined) return undefined;
-  return first === out ? { shifted: 2, shift: out - second } : { shifted: 1, shift: out - first };
-}
-
-function refuseShift(site: Elementwise): string {
-  const operand = operandShift(site);
-  if (!operand) return "";
-  const { inputs, output } = site;
-  const other = inputs[operand.shifted === 1 ? 1 : 0];
-  return first(
-    only(
-      "scales: one operand needs the output's",
-      powerOfTwo(scaleOf(other)) === powerOfTwo(scaleOf(output)),
-    ),
-    only(
-      `scales: need the output's or up to 2^${MAX_OPERAND_SHIFT} below it`,
-      operand.shift >= 0 && operand.shift <= MAX_OPERAND_SHIFT,
-    ),
-  );
-}
-
-const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
-  refuse: (site) => refuseBinary(site) || refuseShift(site),
-  lower: (site) => {
-    const {
-      inputs: [a, b],
-      output,
-      kernels,
-      profile,
-    } = site;
-    const common = { ...elementwise(site), input2Sign };
-    const narrow = input2Sign === -1 && profile.arithmetic.ops.SUB?.ratios === "float32";
-    const shift = operandShift(site);
-    const form = shift
-      ? { form: "shifted" as const, ...shift }
-      : {
-          form: "rescaled" as const,
-          requantizer: rulesOf(site).requantizer,
-          ...addMultipliers(scaleOf(a), scaleOf(b), scaleOf(output), 15, narrow),
-        };
-    return bindConstant(site, () => WIDE_OPS.ADD.prepare(kernels, { ...common, ...form }));
-  },
-});
-
-const MUL: Lowering<"MUL"> = {
-  refuse: refuseBinary,
-  lower: (site) => {
-    const {
-      inputs: [a, b],
-      output,
-      kernels,
-    } = site;
-    const scaling = quantizeMultiplier((scaleOf(a) * scaleOf(b)) / scaleOf(output));
-    const { requantizer } = rulesOf(site);
-    return bindConstant(site, () =>
-      WIDE_OPS.MUL.prepare(kernels, { ...elementwise(site), requantizer, ...scaling }),
+const MEAN: Lowering<"MEAN"> = {
+  refuse: (site) => {
+    const { axes } = site.attributes;
+    const shape = site.inputs[0].shape.slice(1);
+    const runs = () => meanRuns({ shape, axes: axes.map((axis) => axis - 1) });
+    return first(
+      unary(site),
+      only(
+        "axes: the batch cannot be reduced",
+        axes.every((axis) => axis > 0),
+      ),
+      only("axes: alternate too often with others", runs().length <= 4),
     );
+  },
+  lower: (site) => {
+    const { attributes, inputs, output, kernels } = site;
+    const [x] = inputs;
+    const count = elements(attributes.axes.map((axis) => x.shape[axis]));
+    return WIDE_OPS.MEAN.prepare(kernels, {
+      ...outputArgs("NONE", output),
+      requantizer: rulesOf(site).requantizer,
+      ...meanMultiplier(scaleOf(x) / scaleOf(output), count),
+      shape: x.shape.slice(1),
+      axes: attributes.axes.map((axis) => axis - 1),
+    });
   },
 };
 
@@ -359,6 +266,7 @@ export const WIDE_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   MUL,
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
   MAX_POOL_2D: pool("MAX_POOL_2D"),
+  MEAN,
   SOFTMAX,
   PAD,
   CONCATENATION,
