@@ -1,5 +1,6 @@
 import { clamp, roundHalfEven } from "../kernels/requantize.ts";
 import type { Graph, OpName, Tensor } from "../model/graph.ts";
+import { DYNAMIC, extremesOf } from "./dynamic.ts";
 import { fakeQuantizeMinMax, fakeQuantizeSymmetric } from "./uniform.ts";
 
 const FILTERED: ReadonlySet<OpName> = new Set(["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]);
@@ -47,13 +48,10 @@ export function dynamicLinear(
   const count = features.length / depth;
   const weightScale = Math.fround(filter.reduce((top, w) => Math.max(top, Math.abs(w)), 0) / 127.5) || 1;
   const weights = Int8Array.from(filter, (w) => clamp(roundHalfEven(w / weightScale), -128, 127));
-  const { scale, zeroPoint } = dynamicRange(features);
-  const inverse = Math.fround(1 / scale);
-  const codes = Int32Array.from(
-    features,
-    (x) => clamp(roundHalfEven(Math.fround(x * inverse)) + zeroPoint, 0, 255) - zeroPoint,
-  );
-  const factor = Math.fround(scale * weightScale);
+  const { range, quantize } = DYNAMIC["pytorch-qnnpack"];
+  const activations = range(extremesOf(features));
+  const codes = Int32Array.from(features, (x) => quantize(x, activations) - activations.zeroPoint);
+  const factor = Math.fround(activations.scale * weightScale);
   const logits = new Float32Array(count * classes);
   for (let i = 0; i < count; i++)
     for (let k = 0; k < classes; k++) {
@@ -62,17 +60,4 @@ export function dynamicLinear(
       logits[i * classes + k] = Math.fround(acc * factor) + bias[k];
     }
   return logits;
-}
-
-function dynamicRange(values: Float32Array): { scale: number; zeroPoint: number } {
-  let [low, high] = [0, 0];
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  const scale = Math.fround((high - low) / 255) || 1;
-  const fromLow = -low / scale;
-  const fromHigh = 255 - high / scale;
-  const nearer = Math.abs(low / scale) < 255 + Math.abs(high / scale) ? fromLow : fromHigh;
-  return { scale, zeroPoint: clamp(roundHalfEven(nearer), 0, 255) };
 }
