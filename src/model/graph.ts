@@ -46,7 +46,8 @@ export interface Attributes {
   /** Inputs: x, filter, bias. Output channel o reads input channel floor(o / depthMultiplier). */
   DEPTHWISE_CONV_2D: Window &
     Fused & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
-  /** Inputs: x, filter, bias. */
+  /** Inputs: x, filter, bias. x is flattened to one row an image, or where its last dimension is the filter's, has a row for
+   * each of the others. */
   FULLY_CONNECTED: Fused;
   ADD: Sum;
   MUL: Fused;

@@ -4,7 +4,12 @@ type Shape = readonly number[];
 type Rule<Op extends OpName> = (attributes: Attributes[Op], inputs: Shape[]) => number[];
 
 const same = (_: unknown, [x]: Shape[]) => [...x];
-const broadcastSame = (_: unknown, [a, b]: Shape[]) => [...(elements(a) >= elements(b) ? a : b)];
+/** Dimensions aligned with the last ones; of each the one that is not 1. */
+function broadcast(_: unknown, [a, b]: Shape[]): number[] {
+  const rank = Math.max(a.length, b.length);
+  const at = (shape: Shape, i: number) => shape[shape.length - rank + i] ?? 1;
+  return Array.from({ length: rank }, (_, i) => (at(a, i) === 1 ? at(b, i) : at(a, i)));
+}
 
 function spatial(
   attributes: Attributes["CONV_2D"] | Attributes["AVERAGE_POOL_2D"],
@@ -50,9 +55,9 @@ export const SHAPES: { [Op in OpName]: Rule<Op> } = {
     ...spatial(attributes, x, { ...attributes, height: w[1], width: w[2] }),
     w[3],
   ],
-  FULLY_CONNECTED: (_, [x, w]) => [x[0], w[0]],
-  ADD: broadcastSame,
-  MUL: broadcastSame,
+  FULLY_CONNECTED: (_, [x, w]) => (elements(x.slice(1)) === w[1] ? [x[0], w[0]] : [...x.slice(0, -1), w[0]]),
+  ADD: broadcast,
+  MUL: broadcast,
   AVERAGE_POOL_2D: pool,
   MAX_POOL_2D: pool,
   MEAN: ({ axes, keepDims }, [x]) =>
@@ -65,7 +70,7 @@ export const SHAPES: { [Op in OpName]: Rule<Op> } = {
   RELU: same,
   RELU6: same,
   RELU_N1_TO_1: same,
-  SUB: broadcastSame,
+  SUB: broadcast,
   TRANSPOSE_CONV: ({ outputShape }, [x]) => [x[0], ...outputShape.slice(1)],
   CONCATENATION: ({ axis }, inputs) =>
     inputs[0].map((size, i) => (i === axis ? inputs.reduce((sum, shape) => sum + shape[axis], 0) : size)),

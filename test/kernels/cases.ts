@@ -183,16 +183,18 @@ function fullyConnected(random: Random): Case<ArgsOf<"FULLY_CONNECTED">> {
     between(random, 1, 70),
     between(random, 1, 35),
   ];
+  const rows = pick(random, 1, 1, 3);
   const args = {
     ...output(random),
     ...requantization(random, outputDepth),
     ...weights(random, outputDepth * inputDepth, outputDepth),
+    rows,
     inputDepth,
     outputDepth,
     inputOffset: inputOffset(random),
     filterOffset: pick(random, 0, 0, between(random, -127, 128)),
   };
-  return { args, operands: [int8s(random, batches * inputDepth)], batches };
+  return { args, operands: [int8s(random, batches * rows * inputDepth)], batches };
 }
 
 function elementwise(random: Random) {

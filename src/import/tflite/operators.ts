@@ -37,19 +37,14 @@ function powerOfTwoScales(site: Site, op: "ADD" | "SUB" | "MUL", type: keyof typ
   return site.options(type)?.bool(1, "pot_scale_int16", true) === false ? {} : { powerOfTwoScales: true };
 }
 
-/** One operand has the output's shape, the other the same or 1 in each dimension, counted from the last. */
+/** In each dimension, counted from the last, both are the same or one is 1. */
 function checkBroadcast(site: Site): void {
-  const [small, large] = [site.shape(0), site.shape(1)].sort((a, b) => elements(a) - elements(b));
-  const fits = small.every((size, i) => {
-    const other = large[large.length - small.length + i] ?? 1;
-    return size === other || size === 1;
+  const [a, b] = [site.shape(0), site.shape(1)];
+  const fits = a.every((size, i) => {
+    const other = b[b.length - a.length + i] ?? 1;
+    return size === other || size === 1 || other === 1;
   });
-  if (fits) return;
-  const both = small.every(
-    (size, i) => size === 1 || [1, size].includes(large[large.length - small.length + i] ?? 1),
-  );
-  if (both) site.refuse(`inputs [${small}] and [${large}] both broadcast`);
-  site.malformed("inputs of one shape, or one that broadcasts", `[${small}] and [${large}]`);
+  if (!fits) site.malformed("inputs of one shape, or that broadcast", `[${a}] and [${b}]`);
 }
 
 const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Row => ({
@@ -147,7 +142,9 @@ function fullyConnected(site: Site): Converted {
   const options = site.options("FullyConnectedOptions");
   if (options?.int8(1, "weights_format")) site.refuse("shuffled weights_format");
   if (elements(x) % filter[1] !== 0) site.malformed(`a filter for x [${x}]`, `[${filter}]`);
-  if (elements(x.slice(1)) !== filter[1]) site.refuse(`${elements(x.slice(1)) / filter[1]} rows an image`);
+  const rows = elements(x.slice(1)) / filter[1];
+  const kept = x.at(-1) === filter[1] && (options?.bool(2, "keep_num_dims") ?? false);
+  if (rows !== 1 && !kept) site.refuse(`${rows} rows an image that become images`);
   checkBias(site, 2, filter[0]);
   return {
     op: "FULLY_CONNECTED",
