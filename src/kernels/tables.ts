@@ -29,6 +29,36 @@ export const PAIRWISE: Op<PairwiseArgs> = {
     ),
 };
 
+/** real: of the value of a code, in float32; rounded to even, then the zero point.
+ * Source: ONNX Runtime 1.30.0 QLinearSigmoid and QLinearLeakyRelu, executed. */
+export interface RealTableArgs {
+  elements: number;
+  inputScale: number;
+  inputZeroPoint: number;
+  outputScale: number;
+  outputZeroPoint: number;
+  real(x: number): number;
+}
+
+const realCode = (args: RealTableArgs) => (q: number) => {
+  const x = Math.fround(Math.fround(args.inputScale) * (q - args.inputZeroPoint));
+  const steps = Math.fround(Math.fround(args.real(x)) / Math.fround(args.outputScale));
+  return clamp(roundHalfEven(steps) + args.outputZeroPoint, -128, 127);
+};
+
+export const REAL_TABLE: Op<RealTableArgs> = {
+  macs: () => 0,
+  prepare(kernels, args) {
+    const mark = kernels.mark();
+    const { elements } = args;
+    const code = realCode(args);
+    const table = kernels.place(Int8Array.from({ length: 256 }, (_, byte) => code((byte << 24) >> 24)));
+    const bytes = { inputBytes: elements, outputBytes: elements };
+    return makeStep(kernels, mark, "lookup_s8", "Lookup", { elements, table }, bytes);
+  },
+  reference: (args, [input]) => Int8Array.from(input as Int8Array, realCode(args)),
+};
+
 /** The wasm module knows them by their place. truncate: C's division. half-up, half-even: of the float32 product with
  * 1 / count. dequantized: float32 sum of the real values, the output's zero point added before rounding half to even. */
 export const AVERAGE_ROUNDINGS = ["truncate", "half-up", "half-even", "dequantized"] as const;

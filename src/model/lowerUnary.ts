@@ -1,7 +1,9 @@
 /** Lowerings of the functions of one value, and of LOG_SOFTMAX. */
+import { exp } from "../elementary.ts";
 import { logSoftmaxMultipliers } from "../kernels/logSoftmax.ts";
 import { OPS } from "../kernels/ops.ts";
 import { quantizeMultiplier, requantizeMultiplierXnnpack } from "../kernels/requantize.ts";
+import { REAL_TABLE } from "../kernels/tables.ts";
 import { hardSwishShift, type LeakyReluArgs, type Multiplier } from "../kernels/unary.ts";
 import { elements, type OpName, type Tensor } from "./graph.ts";
 import {
@@ -38,12 +40,16 @@ const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
     first(
       unary(site),
       refuseForm(site, "LOGISTIC"),
-      op === "LOGISTIC"
-        ? quantizedAs(site.output, 1 / 256, -128, "1/256")
-        : quantizedAs(site.output, 1 / 128, 0, "1/128"),
+      formOf(site, "LOGISTIC")?.form === "onnxruntime"
+        ? only("ONNX Runtime has no quantized TANH", op === "LOGISTIC")
+        : op === "LOGISTIC"
+          ? quantizedAs(site.output, 1 / 256, -128, "1/256")
+          : quantizedAs(site.output, 1 / 128, 0, "1/128"),
     ),
   lower: (site) => {
     const { form, requantizer } = formOf(site, "LOGISTIC");
+    if (form === "onnxruntime")
+      return REAL_TABLE.prepare(site.kernels, { ...ends(site), real: (x) => 1 / (1 + exp(-x)) });
     return OPS[op].prepare(site.kernels, { ...ends(site), form, requantizer });
   },
 });
@@ -91,6 +97,11 @@ const leakyRelu: Lowering<"LEAKY_RELU"> = {
   refuse: (site) => first(unary(site), refuseForm(site, "LEAKY_RELU")),
   lower: (site) => {
     const { elements: count, inputZeroPoint, outputZeroPoint } = ends(site);
+    if (formOf(site, "LEAKY_RELU").form === "onnxruntime") {
+      const { alpha } = site.attributes;
+      const real = (x: number) => (x >= 0 ? x : Math.fround(Math.fround(alpha) * x));
+      return REAL_TABLE.prepare(site.kernels, { ...ends(site), real });
+    }
     const args: LeakyReluArgs = {
       elements: count,
       inputZeroPoint,

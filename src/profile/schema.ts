@@ -94,9 +94,10 @@ export const profileSchema = z.strictObject({
       QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
       /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
       SUB: ratios({}).optional(),
-      /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding. */
-      LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even"]).optional(),
-      LEAKY_RELU: tableOrFixed(["tflite", "xnnpack"]).optional(),
+      /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding;
+       * onnxruntime: after it, and TANH is not there. */
+      LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even", "onnxruntime"]).optional(),
+      LEAKY_RELU: tableOrFixed(["tflite", "xnnpack", "onnxruntime"]).optional(),
       PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
       LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
       /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */

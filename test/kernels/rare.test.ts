@@ -14,6 +14,7 @@ import {
   AVERAGE_POOL_2D_ROUNDED,
   AVERAGE_ROUNDINGS,
   PAIRWISE,
+  REAL_TABLE,
   SOFTMAX_BY_TABLE,
 } from "../../src/kernels/tables.ts";
 import { seededRandom } from "../../src/random.ts";
@@ -166,6 +167,18 @@ for (const build of BUILDS)
           [codes(3 * 5 * 4 * 6)],
           3,
         ));
+
+    test("a function of one code, by its real value", () => {
+      const ends = {
+        elements: 100,
+        inputScale: 0.05,
+        inputZeroPoint: 3,
+        outputScale: 0.04,
+        outputZeroPoint: -7,
+      };
+      const args = { ...ends, real: (x: number) => (x >= 0 ? x : Math.fround(x * Math.fround(0.1))) };
+      compare(REAL_TABLE, args, [codes(200)], 2);
+    });
 
     for (const form of ["onnxruntime", "uint16-table"] as const)
       test(`SOFTMAX, ${form}`, () => {

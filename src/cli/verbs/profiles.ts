@@ -4,7 +4,7 @@ import type { Profile } from "../../profile/schema.ts";
 import { print, tell } from "../io.ts";
 import { findProfile, readProfile, shippedProfiles } from "../profiles.ts";
 
-export function addProfiles(program: Command): void {
+export function add(program: Command): void {
   const profiles = program.command("profiles").description("the devices: list, show, latency, validate");
   profiles
     .command("list", { isDefault: true })
@@ -85,11 +85,20 @@ function details(profile: Profile): string {
   return `${profile.title}\n\n${columns([["field", "value", "known", "from"], ...rows])}\n\n${profile.access.level}: ${profile.access.why}`;
 }
 
+/** A value without evidence of its own, in one line. */
+function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.join("/");
+  if (value === null || typeof value !== "object") return String(value);
+  return Object.entries(value)
+    .map(([key, inner]) => `${key} ${plain(inner)}`)
+    .join(" ");
+}
+
 function evidenced(value: Record<string, unknown>, path: string[]): string[][] {
   if ("confidence" in value && "source" in value) {
     const { confidence, source, why, ...own } = value;
     const text = Object.entries(own).map(([key, inner]) =>
-      key === "value" ? `${inner}` : `${key} ${Array.isArray(inner) ? inner.join("/") : inner}`,
+      key === "value" ? `${inner}` : `${key} ${plain(inner)}`,
     );
     return [[path.join("."), text.join(", "), String(confidence), String(source)]];
   }
