@@ -116,7 +116,8 @@ export class Pool extends Operands {
   activationMax: i32;
 }
 
-/** An image is [outer][reducedOuter][inner][reducedInner]; the second and the last are summed. */
+/** An image is [outer][reducedOuter][inner][reducedInner]; the second and the last are summed. folded: 1 where the float32
+ * bias holds both zero points. */
 @unmanaged
 export class Mean extends Operands {
   outer: i32;
@@ -131,6 +132,8 @@ export class Mean extends Operands {
   multiplier: i32;
   shift: i32;
   scale: i32;
+  folded: i32;
+  bias: i32;
 }
 
 /** table: 256 float32 of softmax_table_f32, in the float form. */

@@ -152,9 +152,15 @@ export type AveragePool2dArgs = Window & {
 export type MaxPool2dArgs = AveragePool2dArgs;
 
 /** shape: of one image. axes: indices into `shape`, so without the batch. FixedPoint: multiplier and shift already divided
- * by the count (meanMultiplier). FloatScale: f32(f32(si / so) * f32(1 / count)). */
+ * by the count (meanMultiplier). FloatScale: f32(f32(si / so) * f32(1 / count)). bias: XNNPACK's float32 of both zero points
+ * (meanXnnpack), added to the scaled sum before it is rounded half to even; the offsets are then 0. */
 export type MeanArgs = Output &
-  (FixedPoint | FloatScale) & { shape: readonly number[]; axes: readonly number[]; inputOffset: number };
+  (FixedPoint | FloatScale) & {
+    shape: readonly number[];
+    axes: readonly number[];
+    inputOffset: number;
+    bias?: number;
+  };
 
 /** rows of rowSize values in one image. Output: scale 1/256 and zero point -128 in the fixed-point form.
  * fixed-point: gemmlowp Q5.26 (TFLite reference, TFLM, CMSIS-NN, ESP-NN); see softmaxMultiplier.

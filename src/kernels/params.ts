@@ -104,6 +104,8 @@ export const PARAMS = {
     "multiplier",
     "shift",
     "scale",
+    "folded",
+    "bias",
   ],
   Softmax: [
     ...OPERANDS,

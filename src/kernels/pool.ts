@@ -2,7 +2,7 @@
 import type { AveragePool2dArgs, MeanArgs, Op, Step, Values } from "./args.ts";
 import type { Kernels } from "./module.ts";
 import { floatBits } from "./params.ts";
-import { clamp, requantize } from "./requantize.ts";
+import { clamp, requantize, roundHalfEven } from "./requantize.ts";
 import { channelOf, exactForm } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 
@@ -105,6 +105,8 @@ function prepareMean(kernels: Kernels, args: MeanArgs): Step {
     multiplier,
     shift,
     scale: floatBits(scale),
+    folded: args.bias === undefined ? 0 : 1,
+    bias: floatBits(args.bias ?? 0),
   };
   return makeStep(kernels, kernels.mark(), "mean_s8", "Mean", values, {
     inputBytes: outer * reducedOuter * inner * reducedInner,
@@ -136,7 +138,13 @@ function referenceMean(args: MeanArgs, [input]: readonly Values[], batches: numb
     sums[(image * elements) / count + meanTarget(args, index % elements)] += input[index] + args.inputOffset;
   }
   const channel = channelOf(args, 0);
-  return Int8Array.from(sums, (sum) => requantize(args.requantizer, sum, channel, args));
+  const { bias, activationMin, activationMax } = args;
+  if (bias === undefined)
+    return Int8Array.from(sums, (sum) => requantize(args.requantizer, sum, channel, args));
+  return Int8Array.from(sums, (sum) => {
+    const scaled = Math.fround(Math.fround(sum) * channel.scale);
+    return roundHalfEven(clamp(Math.fround(scaled + Math.fround(bias)), activationMin, activationMax));
+  });
 }
 
 export const MEAN: Op<MeanArgs> = {

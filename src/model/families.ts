@@ -29,7 +29,7 @@ import {
 } from "../kernels/ordered.ts";
 import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
 import { quirkStep } from "../kernels/quirks.ts";
-import { meanMultiplier, roundHalfAway } from "../kernels/requantize.ts";
+import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantize.ts";
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { OpName, Tensor } from "./graph.ts";
@@ -74,9 +74,23 @@ export function refuseFamily(op: OpName, site: Site): string {
   if (optional && ops[optional] === undefined) return `the profile has no ${op}`;
   const { powerOfTwo } = ARITHMETICS[ops.default.requantizer];
   return first(
+    refuseUnknown(op, site),
     powerOfTwo ? refuseScales(op, site) : "",
     CONVOLUTIONS.has(op) ? refuseConvolution(op as Convolution, site) : "",
     (op === "ADD" || op === "SUB") && ops.ADD!.form === "saturating" ? refuseSaturating(site) : "",
+  );
+}
+
+/** What runs in TFLite's form alone, on families that have another or none that is known. */
+function refuseUnknown(op: OpName, { profile: { arithmetic }, inputs: [, filter] }: Site): string {
+  const { ops, accumulator } = arithmetic;
+  const wraps = accumulator.overflow === "wrap";
+  const plain = wraps && ops.default.requantizer !== "hexagon-nn";
+  const sigmoid = ops.LOGISTIC?.form ?? "onnxruntime";
+  return first(
+    only("the profile has no TRANSPOSE_CONV", op !== "TRANSPOSE_CONV" || plain),
+    only("the profile has no HARD_SWISH", op !== "HARD_SWISH" || sigmoid !== "onnxruntime"),
+    only("filter: the family sums int8 weights", !CONVOLUTIONS.has(op) || wraps || filter?.dtype !== "uint8"),
   );
 }
 
@@ -263,10 +277,15 @@ export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step
 export function meanScaling(
   { inputs: [x], output, profile }: Site,
   count: number,
-): (FixedPoint | FloatScale) & { inputOffset: number; outputOffset: number } {
+): (FixedPoint | FloatScale) & { inputOffset: number; outputOffset: number; bias?: number } {
   const { form, requantizer } = profile.arithmetic.ops.MEAN!;
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(output) };
   const ratio = scaleOf(x) / scaleOf(output);
+  if (form === "xnnpack") {
+    const zeroPoints = { input: zeroPointOf(x), output: zeroPointOf(output) };
+    const { scale, bias } = meanXnnpack(ratio, count, zeroPoints);
+    return { requantizer: "float-even", scale: [scale], bias, inputOffset: 0, outputOffset: 0 };
+  }
   if (form === "onnxruntime") {
     const float = Math.fround(scaleOf(x) / Math.fround(scaleOf(output) * count));
     return { ...requantizationOf(requantizer, [{ double: float, float }]), ...offsets };

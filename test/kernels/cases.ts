@@ -294,6 +294,8 @@ function mean(random: Random): Case<ArgsOf<"MEAN">> {
   const batches = between(random, 1, 3);
   const elements = shape.reduce((product, size) => product * size, 1);
   const args = { ...output(random), ...scaling, shape, axes, inputOffset: inputOffset(random) };
+  if (requantizer === "float-even" && random.below(2) === 0)
+    Object.assign(args, { inputOffset: 0, outputOffset: 0, bias: Math.fround(random.normal() * 40) });
   return { args, operands: [int8s(random, batches * elements)], batches };
 }
 
