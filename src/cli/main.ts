@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import manifest from "../../package.json" with { type: "json" };
-import { addBench } from "./verbs/bench.ts";
-import { addProfiles } from "./verbs/profiles.ts";
-import { addQuantize } from "./verbs/quantize.ts";
-import { addReport } from "./verbs/report.ts";
-import { addReproduce } from "./verbs/reproduce.ts";
-import { addRun } from "./verbs/run.ts";
-import { addTrain } from "./verbs/train.ts";
-import { addVerify } from "./verbs/verify.ts";
 
-const VERBS = [addReproduce, addRun, addVerify, addQuantize, addTrain, addProfiles, addReport, addBench];
+/** Each verb is loaded only when it is asked for: tfjs alone takes longer to load than most verbs to run. */
+const VERBS: Record<string, () => Promise<{ add(program: Command): void }>> = {
+  reproduce: () => import("./verbs/reproduce.ts"),
+  run: () => import("./verbs/run.ts"),
+  verify: () => import("./verbs/verify.ts"),
+  quantize: () => import("./verbs/quantize.ts"),
+  train: () => import("./verbs/train.ts"),
+  profiles: () => import("./verbs/profiles.ts"),
+  report: () => import("./verbs/report.ts"),
+  bench: () => import("./verbs/bench.ts"),
+};
 
 const program = new Command("blindspot")
   .description("Which backdoor detections survive on the device you ship to, and why the others do not.")
@@ -18,12 +20,11 @@ const program = new Command("blindspot")
   .exitOverride()
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false);
-for (const add of VERBS) add(program);
-for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
 
 /** 0 fine, 1 a negative finding (set by the verb), 2 wrong use or bad input: one line that says where and what. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
+  if (error instanceof CommanderError && error.code === "commander.help") return 2;
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`blindspot: ${message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ")}\n`);
   if (process.env.BLINDSPOT_TRACE) console.error(error);
@@ -31,6 +32,9 @@ function exitCodeOf(error: unknown): number {
 }
 
 try {
+  const asked = VERBS[process.argv[2]];
+  for (const load of asked ? [asked] : Object.values(VERBS)) (await load()).add(program);
+  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);

@@ -53,7 +53,7 @@ function cells(arm: Arm, auroc: number | null, score: number, clean: [number, nu
     scoreName: "",
     score: auroc === null ? null : scores[i],
     flagged: [],
-    measures: auroc === null ? {} : { auroc },
+    measures: (auroc === null ? {} : { auroc }) as Record<string, number>,
     figures: [],
     passes: { forward: 0, backward: 0 },
   }));

@@ -18,7 +18,7 @@ const ROUNDS = 21;
 const IMAGES = 32;
 const PROFILES = ["stm32l4r5-cmsis-nn", "android-litert-xnnpack"];
 
-export function addBench(program: Command): void {
+export function add(program: Command): void {
   program
     .command("bench")
     .description("speed of kernels, models and training on this machine, in CPU time of one thread")

@@ -31,7 +31,7 @@ const ALL_SCHEMES: Record<string, { text: string; scheme: StaticScheme }> = {
   ...POWER_OF_TWO_SCHEMES,
 };
 
-export function addQuantize(program: Command): void {
+export function add(program: Command): void {
   program
     .command("quantize")
     .description("a float model to an integer model")

@@ -4,7 +4,7 @@ import { REPORTS } from "../../report/index.ts";
 import { parseResult } from "../../report/parse.ts";
 import { readInput, tell, UsageError, writeOutput } from "../io.ts";
 
-export function addReport(program: Command): void {
+export function add(program: Command): void {
   program
     .command("report")
     .description("draw a Result")

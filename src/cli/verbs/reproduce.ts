@@ -38,7 +38,7 @@ interface Options {
 const MODELS = new URL("../../../models/", import.meta.url);
 const THREE = ["stm32l4r5-cmsis-nn", "ethos-u65", "android-litert-xnnpack"];
 
-export function addReproduce(program: Command): void {
+export function add(program: Command): void {
   program
     .command("reproduce")
     .description(

@@ -18,7 +18,7 @@ interface Options {
   json?: boolean;
 }
 
-export function addRun(program: Command): void {
+export function add(program: Command): void {
   program
     .command("run")
     .description("one model, bit for bit as a profile computes it")

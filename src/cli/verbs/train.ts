@@ -31,7 +31,7 @@ interface Options {
 
 const { quick } = PRESETS;
 
-export function addTrain(program: Command): void {
+export function add(program: Command): void {
   program
     .command("train")
     .description("a clean or backdoored float model")

@@ -23,7 +23,7 @@ export interface Line {
 /** Lists of files beside the vectors. */
 const NOT_VECTORS = new Set(["MANIFEST.json"]);
 
-export function addVerify(program: Command): void {
+export function add(program: Command): void {
   program
     .command("verify")
     .description(
