@@ -34,11 +34,12 @@ export interface BroadcastToArgs {
   elementBytes: number;
 }
 /** Input i gives sizes[i] bytes to each of the `outer` parts of an image. tables: 256 codes by the code read as uint8,
- * where an input is on another scale than the output. */
+ * where an input is on another scale than the output. constants: one image of inputs that are not bound. */
 export interface ConcatenationArgs {
   outer: number;
   sizes: readonly number[];
   tables?: readonly (Int8Array | undefined)[];
+  constants?: readonly (Int8Array | undefined)[];
 }
 
 const product = (sizes: readonly number[]) => sizes.reduce((total, size) => total * size, 1);
@@ -181,7 +182,10 @@ export const BROADCAST_TO: Op<BroadcastToArgs> = {
     ),
 };
 
-function prepareConcatenation(kernels: Kernels, { outer, sizes, tables }: ConcatenationArgs): Step {
+function prepareConcatenation(
+  kernels: Kernels,
+  { outer, sizes, tables, constants }: ConcatenationArgs,
+): Step {
   const mark = kernels.mark();
   const outputStride = sizes.reduce((sum, size) => sum + size, 0);
   let outputStart = 0;
@@ -192,16 +196,29 @@ function prepareConcatenation(kernels: Kernels, { outer, sizes, tables }: Concat
     const bytes = { inputBytes: outer * rowBytes, outputBytes: outer * outputStride };
     return makeStep(kernels, mark, "copy_rows", "CopyRows", values, bytes);
   });
+  const places = sizes.map((_, i) => (constants?.[i] ? kernels.place(constants[i]) : undefined));
+  let bound = 0;
+  /** All images at once, or each by itself with the same constant. */
+  const runPart = (part: Step, constant: number | undefined, batches: number) => {
+    if (constant === undefined) return part.run(batches);
+    for (let image = 0; image < batches; image++) {
+      part.bind({ input: constant, output: bound + image * part.outputBytes });
+      part.run(1);
+    }
+  };
   return {
     ...parts[0],
     constantBytes: kernels.mark() - mark,
-    bind: ({ inputs, output }: Operands) =>
+    bind: ({ inputs, output }: Operands) => {
+      bound = output;
       parts.forEach((part, i) => {
-        part.bind({ input: inputs![i], output });
-      }),
-    run: (batches) => {
-      for (const part of parts) part.run(batches);
+        part.bind({ input: places[i] ?? inputs![i], output });
+      });
     },
+    run: (batches) =>
+      parts.forEach((part, i) => {
+        runPart(part, places[i], batches);
+      }),
   };
 }
 
@@ -209,14 +226,14 @@ function prepareConcatenation(kernels: Kernels, { outer, sizes, tables }: Concat
 export const CONCATENATION: Op<ConcatenationArgs> = {
   macs: () => 0,
   prepare: prepareConcatenation,
-  reference({ outer, sizes, tables }, operands, batches) {
-    const rows = Array.from({ length: batches * outer }, (_, row) =>
-      sizes.flatMap((size, i) =>
-        Array.from(operands[i].subarray(row * size, (row + 1) * size), (code) =>
-          tables?.[i] ? tables[i][code & 255] : code,
-        ),
-      ),
-    );
+  reference({ outer, sizes, tables, constants }, operands, batches) {
+    const part = (row: number, i: number) => {
+      const [values, at] = constants?.[i] ? [constants[i], row % outer] : [operands[i], row];
+      return Array.from(values.subarray(at * sizes[i], (at + 1) * sizes[i]), (code) =>
+        tables?.[i] ? tables[i][code & 255] : code,
+      );
+    };
+    const rows = Array.from({ length: batches * outer }, (_, row) => sizes.flatMap((_, i) => part(row, i)));
     return Int8Array.from(rows.flat());
   },
 };

@@ -1,6 +1,4 @@
 /** Lowerings of the ops that move values, resize or convert them as they are. */
-import type { Step } from "../kernels/args.ts";
-import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import { clamp, roundHalfAway } from "../kernels/requantize.ts";
 import { type Attributes, type DType, elements, type OpName, type Tensor } from "./graph.ts";
@@ -121,33 +119,14 @@ const concatenation: Lowering<"CONCATENATION"> = {
       ),
     ),
   lower: ({ attributes: { axis }, inputs, output, kernels }) => {
-    const step = OPS.CONCATENATION.prepare(kernels, {
+    return OPS.CONCATENATION.prepare(kernels, {
       outer: elements(output.shape.slice(1, axis)),
       sizes: inputs.map((x) => elements(x.shape.slice(axis))),
       tables: inputs.map((x) => (sameScale(x, output) === "" ? undefined : rescaleTable(x, output))),
+      constants: inputs.map((x) => (x.data ? codesOf(x) : undefined)),
     });
-    return bindConstants(step, inputs, kernels);
   },
 };
-
-/** Constants lie in memory once a chunk image, so a batch repeats them; here as many as a chunk can have. */
-const MAX_CHUNK = 32;
-
-function bindConstants(step: Step, inputs: readonly Tensor[], kernels: Kernels): Step {
-  if (inputs.every(({ data }) => !data)) return step;
-  const places = inputs.map((x) => {
-    if (!x.data) return undefined;
-    const codes = codesOf(x);
-    return kernels.place(
-      Int8Array.from({ length: codes.length * MAX_CHUNK }, (_, i) => codes[i % codes.length]),
-    );
-  });
-  return {
-    ...step,
-    bind: (operands) =>
-      step.bind({ ...operands, inputs: operands.inputs!.map((address, i) => places[i] ?? address) }),
-  };
-}
 
 /** Source: ConcatenationWithScaling, TFLite reference/concatenation.h. The codes there are uint8. */
 function rescaleTable(x: Tensor, output: Tensor): Int8Array {
@@ -173,7 +152,7 @@ const resizeArgs = ({ alignCorners, halfPixelCenters }: Resize, x: Tensor, outpu
 
 const refuseResize = (site: Site) => first(unaryBytes(site), sharesScale(site));
 
-/** XNNPACK has neither asymmetric half pixels nor nearest neighbours in int8: they stay with TFLite, as does uint8's rounding. */
+/** Of non-negative codes, as uint8's, half away from zero is half up. */
 const bilinear: Lowering<"RESIZE_BILINEAR"> = {
   refuse: (site) => first(refuseResize(site), refuseForm(site, "RESIZE_BILINEAR")),
   lower: (site) => {

@@ -59,8 +59,10 @@ function concatenation(random: Random): Case<ArgsOf<"CONCATENATION">> {
   const sizes = shapeOf(random, between(random, 1, 4));
   const [outer, batches] = [between(random, 1, 5), between(random, 1, 3)];
   const tables = sizes.map(() => (random.below(3) === 0 ? int8s(random, 256) : undefined));
+  const constants = sizes.map((size) => (random.below(3) === 0 ? int8s(random, outer * size) : undefined));
   const operands = sizes.map((size) => int8s(random, batches * outer * size));
-  return { args: { outer, sizes, ...(random.below(2) === 0 && { tables }) }, operands, batches };
+  const args = { outer, sizes, ...(random.below(2) === 0 && { tables }), constants };
+  return { args, operands, batches };
 }
 
 function resize(random: Random) {
