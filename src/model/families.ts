@@ -33,7 +33,7 @@ import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantiz
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { OpName, Tensor } from "./graph.ts";
-import { first, only, type Site, scaleOf, zeroPointOf } from "./site.ts";
+import { first, only, type Site, scaleOf, sharesScale, zeroPointOf } from "./site.ts";
 
 type Ops = Profile["arithmetic"]["ops"];
 type Convolution = "CONV_2D" | "DEPTHWISE_CONV_2D" | "FULLY_CONNECTED";
@@ -78,6 +78,7 @@ export function refuseFamily(op: OpName, site: Site): string {
     powerOfTwo ? refuseScales(op, site) : "",
     CONVOLUTIONS.has(op) ? refuseConvolution(op as Convolution, site) : "",
     (op === "ADD" || op === "SUB") && ops.ADD!.form === "saturating" ? refuseSaturating(site) : "",
+    op === "MEAN" && ops.MEAN!.form === "average-pool" ? refusePooledMean(site as Site<"MEAN">) : "",
   );
 }
 
@@ -271,6 +272,27 @@ export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(site.output) };
   const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output) };
   return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, { ...args, ...offsets, ...scales, rounding: form });
+}
+
+const refusePooledMean = (site: Site<"MEAN">) =>
+  first(
+    sharesScale(site),
+    only(
+      "axes: the device averages over height and width",
+      String([...site.attributes.axes].sort()) === "1,2",
+    ),
+    only("input: needs four dimensions", site.inputs[0].shape.length === 4),
+  );
+
+/** MEAN as one window of AVERAGE_POOL_2D; null where it has a form of its own. */
+export function preparePooledMean(site: Site): Step | null {
+  if (site.profile.arithmetic.ops.MEAN!.form !== "average-pool") return null;
+  const [, inputHeight, inputWidth, inputDepth] = site.inputs[0].shape;
+  return prepareRoundedAverage(site, {
+    ...{ inputHeight, inputWidth, inputDepth, outputHeight: 1, outputWidth: 1 },
+    ...{ filterHeight: inputHeight, filterWidth: inputWidth, strideHeight: 1, strideWidth: 1 },
+    ...{ padTop: 0, padLeft: 0, activationMin: -128, activationMax: 127 },
+  });
 }
 
 /** Requantization and offsets of MEAN over count values. */

@@ -12,6 +12,7 @@ import {
   prepareConv2d,
   prepareDepthwiseConv2d,
   prepareFullyConnected,
+  preparePooledMean,
   prepareRoundedAverage,
   prepareSoftmax,
   requantizerOf,
@@ -364,6 +365,8 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         output,
         kernels,
       } = site;
+      const pooled = preparePooledMean(site);
+      if (pooled) return pooled;
       const count = elements(attributes.axes.map((axis) => x.shape[axis]));
       return meanOverAny(kernels, {
         ...outputArgs("NONE", output),

@@ -86,8 +86,15 @@ export const profileSchema = z.strictObject({
       /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */
       ADD: requantizedForm(["tflite", "xnnpack", ...addForms]).optional(),
       MUL: requantizedForm(["tflite", "xnnpack", "onnxruntime"]).optional(),
-      /** float: sum times the float32 ratio of the scales over the count. */
-      MEAN: requantizedForm(["tflite", "tflite-optimized", "xnnpack", "onnxruntime", "float"]).optional(),
+      /** float: sum times the float32 ratio of the scales over the count. average-pool: AVERAGE_POOL_2D over the plane. */
+      MEAN: requantizedForm([
+        "tflite",
+        "tflite-optimized",
+        "xnnpack",
+        "onnxruntime",
+        "float",
+        "average-pool",
+      ]).optional(),
       AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
       SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
       /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale); between integers by the requantizer. */

@@ -35,11 +35,16 @@ export function fromRanges(graph: Graph, ranges: Ranges): ActivationQuantization
  * Powers of two. Tensors that a node needs at one scale (operands and output of ADD and SUB, input and output of what only
  * moves or selects) share that of the widest. @throws RangeError for a tensor without a range.
  */
-export function powersOfTwo(graph: Graph, ranges: Ranges): ActivationQuantizations {
+export function powersOfTwo(
+  graph: Graph,
+  ranges: Ranges,
+  { pooledMean }: Pick<StaticScheme, "pooledMean"> = {},
+): ActivationQuantizations {
   const group = graph.tensors.map((_, id) => id);
   const rootOf = (id: number): number => (group[id] === id ? id : rootOf(group[id]));
+  const shares = (op: OpName) => SHARES_INPUT.has(op) || (op === "MEAN" && pooledMean);
   for (const { op, inputs, outputs } of graph.nodes) {
-    const together = op === "ADD" || op === "SUB" ? inputs : SHARES_INPUT.has(op) ? [inputs[0]] : [];
+    const together = op === "ADD" || op === "SUB" ? inputs : shares(op) ? [inputs[0]] : [];
     for (const id of together) if (!graph.tensors[id].data) group[rootOf(id)] = rootOf(outputs[0]);
   }
   return (wanted) => {
@@ -56,12 +61,8 @@ export function powersOfTwo(graph: Graph, ranges: Ranges): ActivationQuantizatio
 }
 
 /** The activations of a scheme from calibrated ranges. */
-export function activationsFor(
-  graph: Graph,
-  ranges: Ranges,
-  { powerOfTwo }: StaticScheme,
-): ActivationQuantizations {
-  return powerOfTwo ? powersOfTwo(graph, ranges) : fromRanges(graph, ranges);
+export function activationsFor(graph: Graph, ranges: Ranges, scheme: StaticScheme): ActivationQuantizations {
+  return scheme.powerOfTwo ? powersOfTwo(graph, ranges, scheme) : fromRanges(graph, ranges);
 }
 
 export interface StaticScheme {
@@ -70,6 +71,8 @@ export interface StaticScheme {
   granularity: "per-channel" | "per-tensor";
   /** All scales are powers of two and all zero points 0. */
   powerOfTwo?: true;
+  /** MEAN runs as AVERAGE_POOL_2D, and has the scale of its input. */
+  pooledMean?: true;
   /** What a bias is held in, where that is less than int32: bits, of units. */
   bias?: { bits: number; unit: number };
 }

@@ -12,10 +12,22 @@ export const POWER_OF_TWO_SCHEMES = {
   },
   max78000: {
     text: "powers of two, one a tensor, int8, int8 bias in units of 128 (MAX78000)",
-    scheme: { weightBits: 8, granularity: "per-tensor", powerOfTwo: true, bias: { bits: 8, unit: 128 } },
+    scheme: {
+      weightBits: 8,
+      granularity: "per-tensor",
+      powerOfTwo: true,
+      pooledMean: true,
+      bias: { bits: 8, unit: 128 },
+    },
   },
   "max78000-int4": {
     text: "the same with int4 weights",
-    scheme: { weightBits: 4, granularity: "per-tensor", powerOfTwo: true, bias: { bits: 8, unit: 128 } },
+    scheme: {
+      weightBits: 4,
+      granularity: "per-tensor",
+      powerOfTwo: true,
+      pooledMean: true,
+      bias: { bits: 8, unit: 128 },
+    },
   },
 } as const satisfies Record<string, { text: string; scheme: StaticScheme }>;

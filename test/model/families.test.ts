@@ -73,6 +73,24 @@ describe("every shipped profile", async () => {
     }
 });
 
+describe("families with forms of their own", async () => {
+  const profiles = await shippedProfiles();
+  const quantization = { scale: Float32Array.of(0.05), zeroPoint: Int32Array.of(0) };
+  const graph: Graph = {
+    name: "swish",
+    tensors: ["x", "y"].map((name) => ({ name, shape: [1, 4], dtype: "int8", quantization })),
+    nodes: [{ op: "HARD_SWISH", name: "swish", inputs: [0], outputs: [1], attributes: {} }],
+    inputs: [0],
+    outputs: [1],
+  };
+
+  for (const id of ["onnxruntime-web", "esp32-s3-esp-dl", "hexagon-nn-v66", "pytorch-mobile-qnnpack"])
+    it(`${id} refuses what only TFLite's form is known of`, async () => {
+      const kernels = await bindKernels(await loadKernelModule());
+      expect(() => compile(graph, profiles.get(id)!, kernels)).toThrow("the profile has no HARD_SWISH");
+    });
+});
+
 describe("families of powers of two", () => {
   let profiles: Map<string, Profile>;
   beforeAll(async () => {
@@ -113,6 +131,12 @@ describe("families of powers of two", () => {
           expect(data.every((value) => value % held.unit === 0 && value >= -top && value < top)).toBe(true);
         }
       }
+  });
+
+  it("MAX78000 runs 4-bit weights to the same bytes in both builds", async () => {
+    const graph = network("cnn", POWER_OF_TWO_SCHEMES["max78000-int4"].scheme);
+    const profile = profiles.get("max78000")!;
+    expect(await outputOf(graph, profile, "scalar", 2)).toEqual(await outputOf(graph, profile, "simd", 3));
   });
 
   it("operands and output of ADD share one scale", () => {
