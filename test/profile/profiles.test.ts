@@ -15,6 +15,17 @@ describe("the shipped profiles", () => {
     it(`${name} is valid and bears the name of its file`, () =>
       expect(`${parseProfile(read(name), name).id}.json`).toBe(name));
 
+  it("no two have one title, and each says where every figure is from", () => {
+    const profiles = names.map((name) => parseProfile(read(name), name));
+    expect(new Set(profiles.map(({ title }) => title)).size).toBe(profiles.length);
+    const walk = (value: unknown, path: string): void => {
+      if (value === null || typeof value !== "object") return;
+      if ("value" in value) expect(value, path).toHaveProperty("source");
+      for (const [key, inner] of Object.entries(value)) walk(inner, `${path}.${key}`);
+    };
+    for (const profile of profiles) walk(profile, profile.id);
+  });
+
   it("profile.schema.json is what the schema says now", () =>
     expect(JSON.parse(read("profile.schema.json"))).toEqual(JSON.parse(profileJsonSchema())));
 });
@@ -47,6 +58,21 @@ describe("a faulty profile", () => {
       "without a confidence",
       good.replace('"confidence": "source"', '"certainty": "source"'),
       "x.json: expected only the fields of the schema, got unknown field arithmetic.accumulator.certainty",
+    ],
+    [
+      "of an unknown quirk",
+      good.replace('"ops": {', '"quirks": ["cmsis-nn-d3"], "ops": {'),
+      "x.json: arithmetic.quirks.0: expected cmsis-nn-d1 or cmsis-nn-d2 or",
+    ],
+    [
+      "of a saturating accumulator of 32 bits",
+      good.replace('"overflow": "wrap"', '"overflow": "saturate"'),
+      "x.json: arithmetic.accumulator.bits: expected 20, got 32",
+    ],
+    [
+      "of an unknown form",
+      good.replace('"form": "half-away"', '"form": "half-down"'),
+      'x.json: arithmetic.ops.AVERAGE_POOL_2D.form: expected half-away or truncate or half-up or half-even or dequantized, got "half-down"',
     ],
     ["that is a list", "[]", "x.json: expected object, got []"],
   ];
