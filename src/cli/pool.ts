@@ -16,8 +16,7 @@ function cost(step: Step): number {
   if (step.kind === "train") return 100;
   if (step.kind === "paper") return 60;
   if (step.kind === "deploy") return 3;
-  if (step.defense !== "neuralCleanse") return step.defense === "strip" ? 8 : 4;
-  return step.arm === "FF" || step.arm === "QF" ? 40 : 15;
+  return step.arm === "FF" || step.arm === "QF" ? 40 : 20;
 }
 
 /** Starts `threads` threads. */

@@ -25,6 +25,8 @@ export interface CodedFinding {
 export interface CodedOptions {
   /** Images a batch. */
   batch: number;
+  /** Images a batch of Neural Cleanse. */
+  inversionBatch: number;
   /** Passes of Neural Cleanse over its five batches. */
   inversionEpochs: number;
   /** Batches of clean test images behind Activation Clustering and Spectral Signatures. */
@@ -36,13 +38,14 @@ export interface CodedOptions {
 /** The sizes of the public code. */
 export const CODED_SIZES: CodedOptions = {
   batch: 64,
+  inversionBatch: 64,
   inversionEpochs: 10,
   featureBatches: 20,
   scoreBatches: 10,
 };
 
 /** The same updates and rules on fewer images. */
-export const CODED_QUICK: CodedOptions = { ...CODED_SIZES, batch: 16 };
+export const CODED_QUICK: CodedOptions = { ...CODED_SIZES, batch: 16, inversionBatch: 4 };
 
 interface Run {
   subject: Subject;
@@ -89,10 +92,10 @@ function codedNorm(run: Run, images: ImageSet, target: number): number {
     }
   };
   refresh();
-  const stamped = new Float32Array(options.batch * length);
+  const stamped = new Float32Array(options.inversionBatch * length);
   for (let update = 0; update < options.inversionEpochs * BATCHES_A_PASS; update++) {
-    const from = (update % BATCHES_A_PASS) * options.batch;
-    const batch = slice(images, from, from + options.batch);
+    const from = (update % BATCHES_A_PASS) * options.inversionBatch;
+    const batch = slice(images, from, from + options.inversionBatch);
     if (batch.count === 0) continue;
     blend(trigger, batch.pixels, batch.count, stamped);
     const { gradient } = subject.gradient!(stamped.subarray(0, batch.pixels.length), batch.count, (logits) =>
@@ -115,7 +118,7 @@ const codedNeuralCleanse: Rule = (run) => {
   const rule = "some class norm is below the median by more than 2 * 1.4826 MAD, if MAD > 0";
   const { subject } = run;
   if (!subject.gradient) return failed("neuralCleanse", rule, "The model gives no gradient");
-  const images = slice(run.test, 0, BATCHES_A_PASS * run.options.batch);
+  const images = slice(run.test, 0, BATCHES_A_PASS * run.options.inversionBatch);
   const norms = Array.from({ length: subject.classes }, (_, target) => {
     run.progress(target, subject.classes);
     return codedNorm(run, images, target);

@@ -86,8 +86,7 @@ export function floatSubject(
   const [height, width, channels] = prepared.inputShape;
   const tail = denseTail(graph);
   const { classes, depth } = tail;
-  const features = (pixels: Pixels, count: number) => featuresOf(prepared, depth, pixels, count);
-  const remembered = rememberByPixels(features);
+  const features = rememberByPixels((pixels, count) => featuresOf(prepared, depth, pixels, count));
   const scores = (pixels: Pixels, count: number) => forward(prepared, pixels, count);
   const shape = { access: "A0" as const, integer: false, classes, height, width, channels };
   const without = (dropped: readonly number[]): Subject => {
@@ -96,7 +95,7 @@ export function floatSubject(
       ...shape,
       name: `${name} without ${dropped.length} channels`,
       scoreKind: "logits",
-      scores: (pixels, count) => applyTail(tail, remembered(pixels, count), set),
+      scores: (pixels, count) => applyTail(tail, features(pixels, count), set),
       missing: {},
     };
   };
@@ -111,7 +110,7 @@ export function floatSubject(
     gradient: (pixels, count, logitsGradient) => inputGradient(prepared, pixels, count, logitsGradient),
     pruning: {
       channels: depth,
-      meanActivation: (pixels, count) => meanOfChannels(remembered(pixels, count), depth),
+      meanActivation: (pixels, count) => meanOfChannels(features(pixels, count), depth),
       without,
     },
     tune: async (images, options) =>

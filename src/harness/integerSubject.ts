@@ -11,6 +11,7 @@ import { dequantizedShadow, quantizeStatic, type StaticScheme } from "../quantiz
 import { unpackInt4 } from "../quantize/uniform.ts";
 import { devicePixels, type OpenSubject } from "./access.ts";
 import { meanOfChannels, rememberByPixels } from "./floatSubject.ts";
+import { once } from "./once.ts";
 
 /** Images in one straight-through pass. */
 const GRADIENT_CHUNK = 32;
@@ -61,7 +62,7 @@ export async function integerSubject(
   };
   const featureCodes = rememberByPixels((pixels, count) => codesOf(penultimate, pixels, count));
   const features = (pixels: Pixels, count: number) =>
-    dequantized(codesOf(penultimate, pixels, count), graph.tensors[penultimate]);
+    dequantized(featureCodes(pixels, count), graph.tensors[penultimate]);
   const accumulators = profile.access.logits === "int32" && accumulatorTail(graph);
   const scores = (pixels: Pixels, count: number) =>
     accumulators
@@ -187,7 +188,7 @@ function straightThrough(
   const logits = graph.nodes.at(-1)!.inputs[0];
   const bounds = clamps(graph);
   const activationIds = graph.nodes.slice(0, -1).map(({ outputs }) => outputs[0]);
-  const ready = lazily(() => ({
+  const ready = once(() => ({
     shadow: prepare(backend, dequantizedShadow(graph)),
     plan: compile(graph, profile, kernels, { keep: "all", chunk: GRADIENT_CHUNK }),
   }));
@@ -228,13 +229,5 @@ function straightThrough(
       plan.run([codes], count, (first, here) => back(seeds, first, here));
     }
     return { logits: seen, gradient };
-  };
-}
-
-function lazily<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => {
-    made ??= make();
-    return made;
   };
 }

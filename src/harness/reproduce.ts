@@ -4,7 +4,7 @@ import { DEFENSES } from "../defenses/index.ts";
 import { decompose, falsePositives, type RawCell, withThresholds } from "./decompose.ts";
 import { type ModelSpec, modelPair, PRECISIONS, VALIDITY } from "./experiment.ts";
 import type { Lab } from "./lab.ts";
-import type { Deployment, ModelRecord, PaperRow, Result } from "./result.ts";
+import type { Deployment, ModelRecord, Result } from "./result.ts";
 import { accessOf, type Step, type StepResults } from "./steps.ts";
 
 /** Does all of these steps, in any order and on any number of threads, and gives their results in the order given. */
@@ -38,11 +38,10 @@ export async function reproduce(
   const specs = accepted.flatMap((pair) => pair.specs);
   const records = pairs.flatMap((pair) => pair.records);
   await deployAll(lab, specs, records, execute);
-  const raw = await runCells(lab, specs, execute);
   const papered = accepted
     .slice(0, lab.preset.paperModels)
     .map(({ specs }) => ({ kind: "paper" as const, model: specs[0] }));
-  const paper = (await execute(papered)).flat() as PaperRow[];
+  const [raw, paper] = await Promise.all([runCells(lab, specs, execute), execute(papered)]);
   const profiles = lab.profiles.map(({ id, title, family, access, arithmetic }) => ({
     id,
     title,
@@ -74,7 +73,7 @@ export async function reproduce(
     cells,
     falsePositives: falsePositives(cells, records),
     decomposition: decompose(cells, records, profiles, PRECISIONS),
-    paper,
+    paper: paper.flat(),
   };
 }
 
@@ -169,15 +168,21 @@ async function runCells(
     ]),
   ];
   const steps = specs.flatMap((model) =>
-    DEFENSES.flatMap(({ id: defense }) =>
-      places.map((place) => ({ kind: "cell" as const, model, defense, ...place })),
-    ),
+    places.map((place) => ({ kind: "cells" as const, model, ...place })),
   );
   const outcomes = await execute(steps);
-  return steps.map(({ model, defense, arm, precision, profile }, i) => {
-    const { verdict, reason, score, flagged, measures, figures, passes } = outcomes[i];
-    const { scoreName } = DEFENSES.find(({ id }) => id === defense)!;
-    const place = { model: model.id, defense, precision, profile, access: accessOf(lab, arm, profile), arm };
-    return { ...place, verdict, reason, scoreName, score, flagged, measures, figures, passes };
-  });
+  return steps.flatMap(({ model, arm, precision, profile }, i) =>
+    DEFENSES.map(({ id: defense, scoreName }, d) => {
+      const { verdict, reason, score, flagged, measures, figures, passes } = outcomes[i][d];
+      const place = {
+        model: model.id,
+        defense,
+        precision,
+        profile,
+        access: accessOf(lab, arm, profile),
+        arm,
+      };
+      return { ...place, verdict, reason, scoreName, score, flagged, measures, figures, passes };
+    }),
+  );
 }

@@ -5,6 +5,7 @@ import { modelName, trainedModel } from "./deploy.ts";
 import { deployment } from "./evaluate.ts";
 import type { ModelSpec } from "./experiment.ts";
 import { type Lab, materialOf, type Progress, rememberedJson, stepName } from "./lab.ts";
+import { once } from "./once.ts";
 import { paperRows } from "./paper.ts";
 import type { Arm, Deployment, PaperRow } from "./result.ts";
 import { arithmeticOf, openSubject, profileOf, seenBy, type Target } from "./subjects.ts";
@@ -13,14 +14,16 @@ import { arithmeticOf, openSubject, profileOf, seenBy, type Target } from "./sub
 export type Step =
   | { kind: "train"; model: ModelSpec }
   | ({ kind: "deploy" } & Target)
-  | ({ kind: "cell"; arm: Arm; defense: string } & Target)
+  /** All defenses on one target in one arm: they share the subject, its features and the material. */
+  | ({ kind: "cells"; arm: Arm } & Target)
   | { kind: "paper"; model: ModelSpec };
 
 /** What each kind of step gives. */
 export interface StepResults {
   train: { name: string };
   deploy: Deployment;
-  cell: Outcome;
+  /** In the order of DEFENSES. */
+  cells: Outcome[];
   paper: PaperRow[];
 }
 
@@ -30,7 +33,7 @@ export function stepTitle(step: Step): string {
   if (step.kind === "paper") return `paper's rules on ${step.model.id}`;
   const where = step.profile ? `${step.precision} ${step.profile}` : step.precision;
   if (step.kind === "deploy") return `measure ${step.model.id} ${where}`;
-  return `${step.defense} ${step.model.id} ${step.arm} ${where}`;
+  return `${step.model.id} ${step.arm} ${where}`;
 }
 
 /** Does a step or recalls it from the store. Pure but for the store: the same lab and step give the same bytes. */
@@ -46,8 +49,8 @@ export async function runStep<S extends Step>(
         return { name: await modelName(lab, step.model) };
       case "deploy":
         return deployment(lab, step, progress);
-      case "cell":
-        return cell(lab, step, progress);
+      case "cells":
+        return cells(lab, step, progress);
       case "paper":
         return paperRows(lab, step.model, progress);
     }
@@ -62,37 +65,46 @@ export function accessOf(lab: Pick<Lab, "profiles">, arm: Arm, profile: string |
   return profileOf(lab, profile!).access.level;
 }
 
-type CellStep = Step & { kind: "cell" };
+type CellsStep = Step & { kind: "cells" };
 
 /** Steps of equal identity give the same result: cells of two profiles whose arithmetic is equal, for one. */
 export async function stepIdentity(lab: Omit<Lab, "backend">, step: Step): Promise<string> {
-  return step.kind === "cell" ? cellName(lab, step) : stepName(step.kind, "json", step);
+  return step.kind === "cells"
+    ? stepName("cells", "json", await cellInputs(lab, step))
+    : stepName(step.kind, "json", step);
 }
 
-async function cellName(lab: Omit<Lab, "backend">, step: CellStep): Promise<string> {
-  const defense = DEFENSES.find(({ id }) => id === step.defense)!;
+/** All that decides the outcomes of a target in an arm, beside the defense. */
+async function cellInputs(lab: Omit<Lab, "backend">, step: CellsStep): Promise<object> {
   const { testImages, calibrationImages, cleanImages, defenses } = lab.preset;
-  return stepName("cell", "json", {
+  return {
     model: await modelName(lab, step.model),
     attack: step.model.attack,
-    defense: defense.id,
-    options: defense.presets[defenses],
+    sizes: { testImages, calibrationImages, cleanImages, defenses },
     precision: step.precision,
     arithmetic: arithmeticOf(lab, step),
     access: accessOf(lab, step.arm, step.profile),
     why: step.arm === "FR" || step.arm === "QR" ? profileOf(lab, step.profile!).access.why : "",
-    sizes: { testImages, calibrationImages, cleanImages },
     engine: lab.engine,
-  });
+  };
 }
 
-async function cell(lab: Lab, step: CellStep, progress: Progress): Promise<Outcome> {
-  return rememberedJson(lab.store, await cellName(lab, step), async () => {
-    const defense = DEFENSES.find(({ id }) => id === step.defense)!;
-    const open = await openSubject(lab, step);
-    const subject = seenBy(lab, open, accessOf(lab, step.arm, step.profile), step.profile);
-    const random = seededRandom(step.model.seed).fork(defense.id);
+async function cells(lab: Lab, step: CellsStep, progress: Progress): Promise<Outcome[]> {
+  const inputs = await cellInputs(lab, step);
+  const seen = once(async () =>
+    seenBy(lab, await openSubject(lab, step), accessOf(lab, step.arm, step.profile), step.profile),
+  );
+  const material = once(() => materialOf(lab, step.model));
+  const outcomes: Outcome[] = [];
+  for (const [i, defense] of DEFENSES.entries()) {
     const options = defense.presets[lab.preset.defenses];
-    return defense.run(subject, materialOf(lab, step.model), options, random, progress);
-  });
+    const name = await stepName("cell", "json", { ...inputs, defense: defense.id, options });
+    const outcome = await rememberedJson(lab.store, name, async () => {
+      const random = seededRandom(step.model.seed).fork(defense.id);
+      const report = (done: number, total: number) => progress(i + done / total, DEFENSES.length);
+      return defense.run(await seen(), material(), options, random, report);
+    });
+    outcomes.push(outcome);
+  }
+  return outcomes;
 }

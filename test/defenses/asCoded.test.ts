@@ -30,7 +30,7 @@ describe("the paper's rules as coded", () => {
 
   test("Neural Cleanse without a gradient moves the mask by the regulariser alone", () => {
     // 144 pixels at sigmoid(0) = 0.5 and one Adam step of 0.1 down: 144 * sigmoid(-0.1).
-    const once = { ...CODED_QUICK, inversionEpochs: 1, batch: 200 };
+    const once = { ...CODED_QUICK, inversionEpochs: 1, inversionBatch: 200 };
     const { because } = run(withGradient(planted(true), 0), once)["neuralCleanse"];
     expect(because).toContain((144 / (1 + Math.exp(0.1))).toFixed(3));
   });
