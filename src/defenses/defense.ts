@@ -151,8 +151,8 @@ export interface Defense<Options extends object = object> {
   signal: string;
   /** The defaults: those of "quick". */
   options: Options;
-  /** Sizes for a few minutes and for a study; the algorithm is the same. */
-  presets: { quick: Options; study: Options };
+  /** Sizes for a first look, for some minutes and for a study; the algorithm is the same. */
+  presets: { brief: Options; quick: Options; study: Options };
   run(
     subject: Subject,
     material: Material,

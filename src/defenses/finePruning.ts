@@ -33,6 +33,7 @@ const QUICK: FinePruningOptions = {
   tuneEpochs: 3,
   tuneLearningRate: 0.01,
 };
+const BRIEF: FinePruningOptions = { ...QUICK, validation: 100, evaluated: 100, points: 8, tuneEpochs: 2 };
 const STUDY: FinePruningOptions = {
   ...QUICK,
   validation: 400,
@@ -166,7 +167,7 @@ export const finePruning: Defense<FinePruningOptions> = {
   thresholdSource: "ours: repaired when half of all triggered images no longer reach the target",
   signal: "repair",
   options: QUICK,
-  presets: { quick: QUICK, study: STUDY },
+  presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
     const { subject, passes } = metered(observed);
     if (!subject.pruning)

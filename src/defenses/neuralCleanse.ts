@@ -71,6 +71,11 @@ const QUICK: NeuralCleanseOptions = {
   heldOut: 64,
 };
 
+const BRIEF: NeuralCleanseOptions = {
+  ...QUICK,
+  inversion: { ...QUICK.inversion, images: 8, batch: 8 },
+  patches: { ...QUICK.patches, images: 12, proposals: 30 },
+};
 const STUDY: NeuralCleanseOptions = {
   inversion: {
     images: 128,
@@ -303,7 +308,7 @@ export const neuralCleanse: Defense<NeuralCleanseOptions> = {
   thresholdSource: "Wang et al. 2019 (a third of clean 10-class models exceeds it if norms are normal)",
   signal: "targetRank",
   options: QUICK,
-  presets: { quick: QUICK, study: STUDY },
+  presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
     const { subject, passes } = metered(observed);
     if (!subject.gradient && subject.scoreKind === "label")

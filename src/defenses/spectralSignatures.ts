@@ -14,6 +14,7 @@ export interface SpectralSignaturesOptions {
 
 const THRESHOLD = 2;
 const QUICK: SpectralSignaturesOptions = { cap: 200, epsilon: 0.1 };
+const BRIEF: SpectralSignaturesOptions = { ...QUICK, cap: 100 };
 const STUDY: SpectralSignaturesOptions = { cap: 600, epsilon: 0.1 };
 
 /** The spectrum of one label. */
@@ -120,7 +121,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
   thresholdSource: "ours, provisional: the paper filters images and does not judge models",
   signal: "auroc",
   options: QUICK,
-  presets: { quick: QUICK, study: STUDY },
+  presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
     const { subject, passes } = metered(observed);
     if (!subject.features)

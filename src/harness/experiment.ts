@@ -22,7 +22,7 @@ export interface Preset {
   /** The defender's clean images. */
   cleanImages: number;
   /** Which of each defense's own presets. */
-  defenses: "quick" | "study";
+  defenses: "brief" | "quick" | "study";
   /** Backdoored models on which the paper's own rules are run too. */
   paperModels: number;
 }

@@ -82,7 +82,7 @@ function channelMeans(backend: FloatBackend, graph: Graph): NonNullable<Subject[
 /** The paper's own five rules on one model in each of its precisions. */
 export async function paperRows(lab: Lab, model: ModelSpec, progress: Progress): Promise<PaperRow[]> {
   const { graph } = await trainedModel(lab, model, () => {});
-  const sizes = lab.preset.defenses === "quick" ? CODED_QUICK : CODED_SIZES;
+  const sizes = lab.preset.defenses === "study" ? CODED_SIZES : CODED_QUICK;
   const rows: PaperRow[] = [];
   for (const [i, precision] of PAPER_PRECISIONS.entries()) {
     const { id } = precision;

@@ -16,20 +16,24 @@ const BASE = {
   trigger: { size: 5, position: "bottom-right", offset: 1, colour: "checkerboard" },
 } as const;
 
-/** quick: minutes. study: a night. paper: as many models a cell as a published claim needs. */
+const QUICK = {
+  ...BASE,
+  pairs: 2,
+  attempts: 4,
+  width: 8,
+  training: { ...RESNET8_TRAINING, epochs: 12 },
+  calibrationImages: 512,
+  testImages: 1000,
+  cleanImages: 512,
+  defenses: "quick",
+  paperModels: 1,
+} as const;
+
+/** brief: one pair, to see what it does in two minutes. quick: minutes. study: a night. paper: as many models a cell as a
+ * published claim needs. */
 export const PRESETS = {
-  quick: {
-    ...BASE,
-    pairs: 2,
-    attempts: 4,
-    width: 8,
-    training: { ...RESNET8_TRAINING, epochs: 12 },
-    calibrationImages: 512,
-    testImages: 1000,
-    cleanImages: 512,
-    defenses: "quick",
-    paperModels: 1,
-  },
+  brief: { ...QUICK, pairs: 1, attempts: 2, defenses: "brief" },
+  quick: QUICK,
   study: {
     ...BASE,
     pairs: 10,

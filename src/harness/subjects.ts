@@ -1,6 +1,8 @@
 import type { AccessLevel, Subject } from "../defenses/defense.ts";
+import { ARCHITECTURES } from "../float/architectures.ts";
 import type { Graph } from "../model/graph.ts";
 import type { Profile } from "../profile/schema.ts";
+import { seededRandom } from "../random.ts";
 import { behindDeviceInput, type OpenSubject, restrict } from "./access.ts";
 import { foldedModel, quantizedModel, SCHEMES } from "./deploy.ts";
 import type { ModelSpec, Precision } from "./experiment.ts";
@@ -44,11 +46,26 @@ export function seenBy(lab: Lab, subject: OpenSubject, level: AccessLevel, profi
   );
 }
 
-/** All that decides what a subject computes, without sources and confidences: equal for profiles of equal arithmetic. */
-export function arithmeticOf(lab: Pick<Lab, "profiles">, { precision, profile }: Target): unknown {
+/** All that decides what an integer network of this experiment computes on a profile, without sources and confidences:
+ * equal for profiles that differ only in ops that the network does not have. */
+export function arithmeticOf(lab: Pick<Lab, "profiles">, { model, precision, profile }: Target): unknown {
   if (precision === "fp32") return "fp32";
   const { arithmetic, access } = profileOf(lab, profile!);
-  return { values: withoutEvidence(arithmetic), logits: access.logits };
+  const { weights: _, activations: __, ops, ...whole } = arithmetic;
+  const used = opsOf(model.architecture);
+  const own = Object.entries(ops).filter(([op]) => used.has(op));
+  return {
+    ...(withoutEvidence(whole) as object),
+    ops: withoutEvidence(Object.fromEntries(own)),
+    logits: access.logits,
+  };
+}
+
+/** The ops of a network as deployed, and the default that most of them go by. */
+function opsOf(architecture: ModelSpec["architecture"]): Set<string> {
+  const shape = { height: 32, width: 32, channels: 3, widthParam: 4, random: seededRandom(0) };
+  const { nodes } = ARCHITECTURES[architecture](2, shape);
+  return new Set(["default", "SOFTMAX", ...nodes.map(({ op }) => op)]);
 }
 
 function withoutEvidence(value: unknown): unknown {

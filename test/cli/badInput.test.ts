@@ -106,7 +106,7 @@ describe("bad input is refused in one line with exit code 2, and nothing is writ
     [
       "a preset that is none",
       ["reproduce", "--preset", "huge"],
-      /--preset: expected quick, study, paper, got huge/,
+      /--preset: expected brief, quick, study, paper, got huge/,
     ],
     [
       "a profile with an unknown field",
