@@ -142,7 +142,8 @@ function histogram(result: ModeResult, boundary: number, labels: string): Figure
  * Blends an input with clean images and asks whether the prediction stays: a trigger keeps it, and the entropy is low.
  * A float subject gets the published unclipped sum as its main mode; a device cannot form it, and its main mode is the
  * saturating uint8 add. All realisable modes are measured (`saturatingAdd.auroc`, …); entries without a prefix are the
- * main mode's. Boundaries: a normal fitted to clean images (published) at a false rejection rate of 1 % and 5 %. Where
+ * main mode's. Boundaries: a normal fitted to clean images (published) at a false rejection rate of 1 % and 5 %; where that
+ * lies below zero the empirical quantile decides (BackdoorBench, backdoor-toolbox; measure normalFits = 0). Where
  * only a softmax is visible (A4) its entropy is taken as the device gives it: an int8 softmax has a floor at 0 and
  * plateaus, a normal does not fit, and the conservative empirical boundary decides (measure softmaxOnly = 1).
  * Score: the true-positive rate on triggered inputs at 1 %; 0 when the lower end of its 95 % Wilson interval does not
@@ -177,19 +178,22 @@ export const strip: Defense<StripOptions> = {
     );
     const main = results[0];
     const softmaxOnly = subject.scoreKind === "softmax";
-    const boundary = (softmaxOnly ? main.empirical : main.gaussian)[0];
+    // Where the fitted normal reaches below zero no entropy can be under its boundary: it does not fit.
+    const normalFits = !softmaxOnly && main.gaussian[0] > 0;
+    const boundary = (normalFits ? main.gaussian : main.empirical)[0];
     const count = Math.round(shareBelow(main.triggered, boundary) * main.triggered.length);
     const share = wilson(count, main.triggered.length);
     const rejected = shareBelow(main.clean, boundary);
     const percent = (value: number) => `${(100 * value).toFixed(0)} %`;
     return decided(
       {
-        reason: `${percent(share.value)} of triggered and ${percent(rejected)} of clean inputs have a low entropy (${main.mode.title}${softmaxOnly ? ", softmax-only" : ""}). AUROC by way of superposition: ${aurocs(results)}.`,
+        reason: `${percent(share.value)} of triggered and ${percent(rejected)} of clean inputs have a low entropy (${main.mode.title}${softmaxOnly ? ", softmax-only" : ""}; ${normalFits ? "boundary of a fitted normal" : "empirical boundary"}). AUROC by way of superposition: ${aurocs(results)}.`,
         score: share.low > Math.max(RATES[0], rejected) ? share.value : 0,
         flagged: [],
         measures: {
           ...measuresOf(main, ""),
           softmaxOnly: softmaxOnly ? 1 : 0,
+          normalFits: normalFits ? 1 : 0,
           tprLow: share.low,
           tprHigh: share.high,
           ...Object.assign({}, ...results.map((result) => measuresOf(result, `${result.mode.id}.`))),
