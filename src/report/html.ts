@@ -32,7 +32,7 @@ const MAX_BYTES = 2_000_000;
  */
 export function renderHtml(result: Result): string {
   const view = viewOf(result);
-  for (let part = 1; ; part /= 2) {
+  for (let part = 2; ; part *= 0.75) {
     const text = pageText(new Page(view, part));
     if (new TextEncoder().encode(text).length < MAX_BYTES || part < 0.01) return text;
   }

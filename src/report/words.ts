@@ -23,8 +23,8 @@ export const ACCESS_WORDS: Record<AccessLevel, string> = {
 export const CAUSE_WORDS: Record<string, string> = {
   kept: "the detection survives",
   mechanical: "the device hides what the defense needs",
-  statistical: "the signal is gone from the integer model",
-  calibration: "the signal is there, but the FP32 threshold no longer fits",
+  statistical: "the integer model carries less of the signal",
+  calibration: "the signal is there, but the threshold no longer fits",
   interaction: "access and precision cost it only together",
   "no signal at FP32": "the defense saw nothing at FP32 either, so there was nothing to lose",
 };

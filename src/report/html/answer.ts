@@ -23,7 +23,7 @@ export function askedHeader(view: View): Markup {
 <p class="asked">${plural(view.backdoored.length, "backdoored model")} and ${plural(view.clean.length, "clean control")}${
     view.rejected.length > 0 && ` (${view.rejected.length} more rejected)`
   }, trained on ${dataset.name}, each audited by ${plural(view.defenses.length, "defense")}: once at FP32 with full access, then as it runs on ${list(
-    profiles.map((profile) => profile.title),
+    profiles.map((profile) => profile.id),
   )}. Preset ${preset}, seed ${String(seed)}.</p>
 </header>`;
 }
@@ -38,8 +38,9 @@ function headline(view: View, rows: readonly Decomposition[]): Markup {
   )}`;
   const losses = [...causeCounts(signal)].filter(([cause]) => cause !== "kept");
   const none = rows.length - signal.length;
-  return html`Of ${plural(view.defenses.length, "defense")} on ${where}, <strong>${kept} of ${signal.length} detections that work at FP32 survive</strong>.${
-    losses.length > 0 && html` Lost: ${listMarkup(losses.map(([cause, n]) => lossClause(cause, n)))}.`
+  return html`Of ${plural(view.defenses.length, "defense")} on ${where}, <strong>${kept} of ${signal.length} signals that work at FP32 survive unweakened</strong>.${
+    losses.length > 0 &&
+    html` Weakened or lost: ${listMarkup(losses.map(([cause, n]) => lossClause(cause, n)))}.`
   }${none > 0 && ` The other ${none} had no signal at FP32, so there was nothing to lose.`}`;
 }
 
