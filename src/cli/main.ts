@@ -6,6 +6,7 @@ import manifest from "../../package.json" with { type: "json" };
 const VERBS: Record<string, () => Promise<{ add(program: Command): void }>> = {
   reproduce: () => import("./verbs/reproduce.ts"),
   run: () => import("./verbs/run.ts"),
+  inspect: () => import("./verbs/inspect.ts"),
   verify: () => import("./verbs/verify.ts"),
   quantize: () => import("./verbs/quantize.ts"),
   train: () => import("./verbs/train.ts"),
