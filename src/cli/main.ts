@@ -7,6 +7,7 @@ const VERBS: Record<string, () => Promise<{ add(program: Command): void }>> = {
   reproduce: () => import("./verbs/reproduce.ts"),
   run: () => import("./verbs/run.ts"),
   inspect: () => import("./verbs/inspect.ts"),
+  compare: () => import("./verbs/compare.ts"),
   verify: () => import("./verbs/verify.ts"),
   quantize: () => import("./verbs/quantize.ts"),
   train: () => import("./verbs/train.ts"),

@@ -1,0 +1,120 @@
+import type { ComparedProfile, Comparison } from "../../harness/compare.ts";
+import { bytes, count, intervalText, number, percent, plural } from "../words.ts";
+import { html, type Markup, trusted } from "./markup.ts";
+import { STYLE } from "./style.css.ts";
+
+const ROW = 18;
+const CELL = 170;
+const LABEL = 190;
+const HEAD = 26;
+/** The least share that still shows a colour: the scale is logarithmic from here to 1. */
+const LEAST = 1e-6;
+
+/** A comparison as one HTML file that opens from disk: no script, nothing loaded from elsewhere. */
+export function comparisonPage(comparison: Comparison): string {
+  const { model, images, inputs, reference } = comparison;
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>Blindspot: ${model} on ${plural(comparison.profiles.length, "profile")}</title>
+<style>${trusted(STYLE)}</style></head>
+<body><header><p class="kicker">Blindspot comparison</p>
+<h1>Does ${model} compute the same on every device?</h1>
+<p class="asked">${plural(images, "image")}: ${inputs.replace(/\.$/, "")}. Compared with ${reference}.</p></header>
+<main>${answer(comparison)}${summary(comparison)}${refusals(comparison)}${picture(comparison)}${layers(comparison)}</main>
+</body></html>
+`.text;
+}
+
+/** The profiles that ran and are not the reference. */
+function othersOf({ profiles, reference }: Comparison): ComparedProfile[] {
+  return profiles.filter(({ profile, run }) => run && profile !== reference);
+}
+
+function answer(comparison: Comparison): Markup {
+  const others = othersOf(comparison);
+  const same = others.filter(({ run }) => run!.firstDifferent === null).length;
+  const flipped = Math.max(0, ...others.map(({ run }) => run!.flips.images));
+  return html`<p class="headline"><strong>Every value of every layer is that of ${comparison.reference} on ${same} of ${plural(others.length, "other profile")}.</strong>
+The largest answer changes on up to ${count(flipped)} of ${plural(comparison.images, "image")}.</p>`;
+}
+
+function summary(comparison: Comparison): Markup {
+  return html`<h2>Profiles</h2><div class="scroll" role="region" tabindex="0" aria-label="Profiles"><table>
+<caption>Flips: images whose largest output (the first of equals) is another than on the reference. Latency is an estimate.</caption>
+<thead><tr>${["Profile", "First layer that differs", "Flips", "Accuracy", "Flash", "RAM", "ms an image"].map(
+    (head) => html`<th scope="col">${head}</th>`,
+  )}</tr></thead><tbody>${comparison.profiles.map((each) => summaryRow(comparison, each))}</tbody></table></div>`;
+}
+
+function summaryRow({ layers, reference }: Comparison, each: ComparedProfile): Markup {
+  const { profile, title, run, flash, ram, latency } = each;
+  const first = run?.firstDifferent ?? null;
+  const where = !run
+    ? "cannot run"
+    : profile === reference
+      ? "reference"
+      : first === null
+        ? "nowhere"
+        : `${first} ${layers[first].op}`;
+  const flips =
+    run &&
+    html`${count(run.flips.images)}${run.accuracy && profile !== reference && html`<small>${count(run.flips.lost)} right to wrong, ${count(run.flips.gained)} wrong to right</small>`}`;
+  return html`<tr><th scope="row">${profile}<small>${title}</small></th><td>${where}</td><td>${flips ?? "–"}</td>
+<td>${run?.accuracy ? html`${percent(run.accuracy.value, 2)}<small>${intervalText(run.accuracy)}</small>` : "–"}</td>
+<td>${fitMarkup(flash)}</td><td>${fitMarkup(ram)}</td>
+<td>${latency ? html`${number(latency.milliseconds)}<small>${latency.confidence}</small>` : "–"}</td></tr>`;
+}
+
+function fitMarkup({ needsBytes, hasBytes, fits }: ComparedProfile["flash"]): Markup {
+  const room = hasBytes === null ? "of unknown" : `${fits ? "of" : "does not fit in"} ${bytes(hasBytes)}`;
+  return html`${bytes(needsBytes)}<small>${room}</small>`;
+}
+
+function refusals({ profiles }: Comparison): Markup {
+  return html`${profiles
+    .filter(({ run }) => !run)
+    .map(
+      ({ profile, refused }) =>
+        html`<h3>${profile} cannot run ${plural(refused.length, "node")}</h3><ul>${refused.map((line) => html`<li>${line}</li>`)}</ul>`,
+    )}`;
+}
+
+/** Layers down, profiles across; the darker, the larger the share of values that differ. */
+function picture(comparison: Comparison): Markup {
+  const others = othersOf(comparison);
+  if (others.length === 0) return html``;
+  const width = LABEL + others.length * CELL;
+  const height = HEAD + comparison.layers.length * ROW + 4;
+  return html`<h2>Layer by layer</h2><figure class="wide"><svg class="plot" style="width:${width}px;min-width:0" viewBox="0 0 ${width} ${height}" role="img" aria-label="Share of differing values of each layer on each profile; the table below has the numbers">
+${others.map((each, i) => html`<text x="${LABEL + i * CELL + 2}" y="${HEAD - 9}" fill="currentColor">${short(each.profile, 27)}</text>`)}
+${comparison.layers.map(({ index, op }) => html`<text x="${LABEL - 8}" y="${HEAD + index * ROW + 13}" text-anchor="end" fill="currentColor">${index} ${short(op, 24)}</text>${others.map((each, i) => cell(each, index, LABEL + i * CELL))}`)}
+</svg><figcaption>Share of a layer’s values that differ from ${comparison.reference}: empty is none, full colour is all, on a logarithmic scale from one in a million.</figcaption></figure>`;
+}
+
+function cell({ profile, run }: ComparedProfile, layer: number, x: number): Markup {
+  const { differing, values, largest } = run!.layers[layer];
+  const share = differing / values;
+  const shade = differing === 0 ? 0 : 0.12 + 0.88 * Math.max(0, 1 - Math.log10(share) / Math.log10(LEAST));
+  const y = HEAD + layer * ROW;
+  const words = differing === 0 ? "equal" : `${percent(share, 4)} differ, by ${number(largest)} at most`;
+  return html`<rect x="${x}" y="${y}" width="${CELL - 4}" height="${ROW - 3}" fill="var(--second)" fill-opacity="${shade.toFixed(3)}" stroke="var(--line)"><title>${layer} on ${profile}: ${words}</title></rect>`;
+}
+
+const short = (text: string, width: number) => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
+
+function layers(comparison: Comparison): Markup {
+  const others = othersOf(comparison);
+  if (others.length === 0) return html``;
+  return html`<div class="scroll" role="region" tabindex="0" aria-label="Layers"><table>
+<caption>Values that differ, and by how much at most.</caption>
+<thead><tr><th scope="col">Layer</th><th scope="col">Output</th>${others.map(({ profile }) => html`<th scope="col">${profile}</th>`)}</tr></thead>
+<tbody>${comparison.layers.map(
+    ({ index, op, shape }) =>
+      html`<tr><th scope="row">${index} ${op}</th><td>${shape.slice(1).join(" × ")}</td>${others.map(
+        ({ run }) => {
+          const { differing, values, largest } = run!.layers[index];
+          return html`<td>${differing === 0 ? "equal" : html`${count(differing)} of ${count(values)} (${percent(differing / values, 3)})<small>by ${number(largest)} at most</small>`}</td>`;
+        },
+      )}</tr>`,
+  )}</tbody></table></div>`;
+}
