@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { runInThisContext } from "node:vm";
+
+const WASM = new URL("../../node_modules/@litertjs/core/wasm/", import.meta.url);
+
+interface LiteRtTensor {
+  data(): Promise<Float32Array>;
+  delete(): void;
+}
+interface LiteRtModel {
+  run(inputs: LiteRtTensor[]): Promise<LiteRtTensor[]>;
+  delete(): void;
+}
+/** What we use of @litertjs/core. Its own types declare a Window, which would be that of our every file. */
+export interface LiteRt {
+  loadLiteRt(path: string): Promise<unknown>;
+  loadAndCompile(file: Uint8Array, options: { accelerator: "wasm" }): Promise<LiteRtModel>;
+  Tensor: new (data: Float32Array, shape: number[]) => LiteRtTensor;
+}
+
+/** A string to the compiler, so that it does not look for the types. */
+const CORE: string = "@litertjs/core";
+
+/**
+ * LiteRT.js 2.5.3 (XNNPACK, SIMD), which is made for a browser's worker: `self` and importScripts stand in for one, and
+ * the wasm is given as bytes, since Node fetches no files.
+ */
+export async function startLiteRt(): Promise<LiteRt> {
+  const read = (name: string) => readFileSync(new URL(name, WASM));
+  Object.assign(globalThis, {
+    self: globalThis,
+    require: createRequire(import.meta.url),
+    __dirname: fileURLToPath(WASM),
+    importScripts: (name: string) => runInThisContext(read(name).toString(), { filename: name }),
+    Module: { wasmBinary: read("litert_wasm_internal.wasm"), printErr: () => {} },
+  });
+  const liteRt: LiteRt = await import(CORE);
+  await liteRt.loadLiteRt("litert_wasm_internal.js");
+  return liteRt;
+}
+
+/** Outputs of one run of a .tflite file with float32 ends. shape: the input's. */
+export async function runLiteRt(
+  liteRt: LiteRt,
+  file: Uint8Array,
+  input: Float32Array,
+  shape: number[],
+): Promise<Float32Array[]> {
+  const model = await liteRt.loadAndCompile(file, { accelerator: "wasm" });
+  const x = new liteRt.Tensor(input, shape);
+  const outputs = await model.run([x]);
+  const values: Float32Array[] = [];
+  for (const y of outputs) values.push(Float32Array.from(await y.data()));
+  for (const made of [x, ...outputs, model]) made.delete();
+  return values;
+}
