@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import type { Command } from "commander";
 import { DataError } from "../../errors.ts";
+import { EXPORTERS } from "../../export/index.ts";
 import { startBackend } from "../../float/backend.ts";
 import { foldBatchNorm } from "../../float/fold.ts";
 import { calibrate, SCHEME_TEXT, SCHEMES } from "../../harness/deploy.ts";
@@ -31,6 +32,8 @@ const ALL_SCHEMES: Record<string, { text: string; scheme: StaticScheme }> = {
   ...POWER_OF_TWO_SCHEMES,
 };
 
+const OUTPUTS = [".blindspot", ...EXPORTERS.map(({ extension }) => extension)];
+
 export function add(program: Command): void {
   program
     .command("quantize")
@@ -51,15 +54,15 @@ export function add(program: Command): void {
       integerOption("--images", 1, 1_000_000),
       512,
     )
-    .requiredOption("-o, --output <file>", "the integer model (.blindspot)")
+    .requiredOption("-o, --output <file>", `the integer model (${OUTPUTS.join(", ")})`)
     .action(run);
 }
 
 async function run(path: string, { dataset: name, data, scheme, images, output }: Options): Promise<void> {
   if (!Object.hasOwn(ALL_SCHEMES, scheme))
     throw new UsageError(`--scheme: expected ${Object.keys(ALL_SCHEMES).join(" or ")}, got ${scheme}`);
-  if (extname(output) !== ".blindspot")
-    throw new UsageError(`--output ${output}: expected a name ending in .blindspot`);
+  if (!OUTPUTS.includes(extname(output)))
+    throw new UsageError(`--output ${output}: expected a name ending in ${OUTPUTS.join(" or ")}`);
   const { graph, meta } = readModel(await readInput(path, "a model"), path);
   const { dataset } = await loadDataset(name, data);
   checkFits(graph, path, dataset);
@@ -68,9 +71,11 @@ async function run(path: string, { dataset: name, data, scheme, images, output }
   const ranges = calibrate({ backend }, folded, heldImages({ dataset }, images, "calibration"));
   const chosen = ALL_SCHEMES[scheme].scheme;
   const quantized = quantizeStatic(folded, activationsFor(folded, ranges, chosen), chosen);
+  const exporter = EXPORTERS.find(({ extension }) => extension === extname(output));
   await writeOutput(
     output,
-    writeModel({ graph: quantized, meta: { ...meta, precision: scheme, calibrationImages: images } }),
+    exporter?.write(quantized) ??
+      writeModel({ graph: quantized, meta: { ...meta, precision: scheme, calibrationImages: images } }),
   );
   tell(`wrote ${output}: ${weightBytes(quantized)} bytes of weights (float: ${weightBytes(folded)})`);
 }
