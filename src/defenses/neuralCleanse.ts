@@ -73,8 +73,9 @@ const QUICK: NeuralCleanseOptions = {
 
 const BRIEF: NeuralCleanseOptions = {
   ...QUICK,
-  inversion: { ...QUICK.inversion, images: 8, batch: 8 },
-  patches: { ...QUICK.patches, images: 12, proposals: 30 },
+  inversion: { ...QUICK.inversion, images: 8, batch: 8, steps: 30 },
+  patches: { ...QUICK.patches, images: 8, proposals: 24 },
+  heldOut: 32,
 };
 const STUDY: NeuralCleanseOptions = {
   inversion: {

@@ -7,14 +7,23 @@ import {
   type Subject,
 } from "../../src/defenses/defense.ts";
 import { DEFENSES } from "../../src/defenses/index.ts";
+import type { NeuralCleanseOptions } from "../../src/defenses/neuralCleanse.ts";
 import { seededRandom } from "../../src/random.ts";
 import { planted, plantedMaterial } from "./planted.ts";
 
 const MATERIAL = { backdoored: plantedMaterial(true), clean: plantedMaterial(false) };
 
+/** The quick options, but for Neural Cleanse's step and image budget: at the quick one the clean twin's anomaly index
+ * exceeds 2, as that of a third of clean 10-class models does. */
+function optionsOf({ id, options }: Defense): object {
+  if (id !== "neuralCleanse") return options;
+  const { inversion } = options as NeuralCleanseOptions;
+  return { ...options, inversion: { ...inversion, images: 32, batch: 32, steps: 60, lambda: 1e-3 } };
+}
+
 function run(defense: Defense, subject: Subject, backdoored: boolean): Promise<Outcome> {
   const material = backdoored ? MATERIAL.backdoored : MATERIAL.clean;
-  return defense.run(subject, material, defense.options, seededRandom(5), () => {});
+  return defense.run(subject, material, optionsOf(defense), seededRandom(5), () => {});
 }
 
 const known = new Map<string, Promise<Outcome>>();
