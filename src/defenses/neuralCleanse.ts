@@ -73,8 +73,8 @@ const QUICK: NeuralCleanseOptions = {
 
 const BRIEF: NeuralCleanseOptions = {
   ...QUICK,
-  inversion: { ...QUICK.inversion, images: 8, batch: 8, steps: 30 },
-  patches: { ...QUICK.patches, images: 8, proposals: 24 },
+  inversion: { ...QUICK.inversion, images: 8, batch: 8 },
+  patches: { ...QUICK.patches, images: 8, proposals: 12 },
   heldOut: 32,
 };
 const STUDY: NeuralCleanseOptions = {
