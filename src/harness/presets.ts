@@ -59,5 +59,3 @@ export const PRESETS = {
     paperModels: 20,
   },
 } as const satisfies Record<string, Preset>;
-
-export type PresetName = keyof typeof PRESETS;

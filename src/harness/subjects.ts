@@ -1,6 +1,5 @@
 import type { AccessLevel, Subject } from "../defenses/defense.ts";
 import { ARCHITECTURES } from "../float/architectures.ts";
-import type { Graph } from "../model/graph.ts";
 import type { Profile } from "../profile/schema.ts";
 import { seededRandom } from "../random.ts";
 import { behindDeviceInput, type OpenSubject, restrict } from "./access.ts";
@@ -72,9 +71,4 @@ function withoutEvidence(value: unknown): unknown {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
   const kept = Object.entries(value).filter(([key]) => key !== "source" && key !== "confidence");
   return Object.fromEntries(kept.map(([key, inner]) => [key, withoutEvidence(inner)]));
-}
-
-/** The integer graph of a target, for sizes and estimates. */
-export async function integerGraph(lab: Lab, model: ModelSpec, precision: Precision): Promise<Graph> {
-  return (await quantizedModel(lab, model, precision)).graph;
 }

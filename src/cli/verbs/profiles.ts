@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type LatencyRow, latencyTable } from "../../model/latencyTable.ts";
 import type { Profile } from "../../profile/schema.ts";
+import { columns } from "../columns.ts";
 import { print, tell } from "../io.ts";
 import { findProfile, readProfile, shippedProfiles } from "../profiles.ts";
 
@@ -65,18 +66,6 @@ function latencyColumns(rows: LatencyRow[]): string {
       engine ?? "-",
     ]),
   ]);
-}
-
-function columns(rows: string[][]): string {
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, c) => cell.padEnd(widths[c]))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
 }
 
 /** Every leaf with its evidence: path, value, confidence, source. */

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { formatNpy, type NpyArray, parseNpy } from "../../data/npy.ts";
-import { DataError } from "../../errors.ts";
+import { formatNpy, type NpyArray } from "../../data/npy.ts";
 import { bindKernels } from "../../kernels/module.ts";
 import { activationArray, compile, type Plan, type Values } from "../../model/compile.ts";
 import { elements, type Graph, type Tensor } from "../../model/graph.ts";
-import { print, readInput, tell, writeOutput } from "../io.ts";
+import { readInputs } from "../inputs.ts";
+import { print, tell, writeOutput } from "../io.ts";
 import { readAnyModel } from "../models.ts";
 import { findProfile } from "../profiles.ts";
 import { loadKernelModule } from "../wasm.ts";
@@ -34,18 +34,11 @@ export function add(program: Command): void {
 async function run(path: string, options: Options): Promise<void> {
   const profile = await findProfile(options.profile);
   const graph = await readAnyModel(path);
-  const arrays = await Promise.all(
-    options.input.map(async (name) => parseNpy(await readInput(name, "a .npy file"), name)),
-  );
   const kernels = await bindKernels(await loadKernelModule());
   const plan = compile(graph, profile, kernels, options.dump ? { keep: "all" } : {});
-  const count = checkInputs(graph, arrays, options.input);
+  const { values, count } = await readInputs(graph, options.input);
   const kept = options.dump ? collector(graph, plan, count) : undefined;
-  const outputs = plan.run(
-    arrays.map(({ data }) => data as Values),
-    count,
-    kept?.visit,
-  );
+  const outputs = plan.run(values, count, kept?.visit);
   if (options.dump) await dump(graph, kept!.tensors, count, options.dump);
   if (options.output)
     await writeOutput(options.output, formatNpy(arrayOf(graph.tensors[graph.outputs[0]], outputs[0], count)));
@@ -62,23 +55,6 @@ async function run(path: string, options: Options): Promise<void> {
     );
   else shown.forEach((array, i) => print(describe(graph.tensors[graph.outputs[i]], array)));
   if (options.output) tell(`wrote ${options.output}`);
-}
-
-/** The number of images. @throws DataError naming the file that does not fit. */
-function checkInputs(graph: Graph, arrays: NpyArray[], names: string[]): number {
-  if (arrays.length !== graph.inputs.length)
-    throw new DataError("--input", `${graph.inputs.length} files for ${graph.name}`, `${arrays.length}`);
-  const count = arrays[0].shape[0] ?? 0;
-  graph.inputs.forEach((id, i) => {
-    const { shape, dtype } = graph.tensors[id];
-    const { shape: own, data } = arrays[i];
-    const image = shape.slice(1);
-    if (String(own.slice(1)) !== String(image) || own[0] !== count || count === 0)
-      throw new DataError(names[i], `shape (images, ${image.join(", ")})`, `(${own.join(", ")})`);
-    const type = data.constructor.name.replace("Array", "").toLowerCase();
-    if (type !== dtype) throw new DataError(names[i], `${dtype} values`, type);
-  });
-  return count;
 }
 
 const arrayOf = ({ shape }: Tensor, data: Values, count: number): NpyArray => ({
