@@ -1,18 +1,91 @@
-// Compiles the AssemblyScript kernels into build/. Each row is one wasm module.
-import { mkdir } from "node:fs/promises";
+// `node build.mjs kernels` compiles the AssemblyScript kernels into build/, `node build.mjs dist` makes dist/, the package,
+// and `node build.mjs` does both.
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import asc from "assemblyscript/asc";
+import { build } from "esbuild";
 
+const root = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Each row is one wasm module. */
 const MODULES = [
   { entry: "assembly/kernels.ts", target: "simd" },
   { entry: "assembly/kernels.ts", target: "scalar" },
   { entry: "assembly/train.ts", target: "train" },
 ];
 
-await mkdir("build", { recursive: true });
-for (const { entry, target } of MODULES) {
-  const { error, stderr } = await asc.main([entry, "--config", "asconfig.json", "--target", target]);
-  if (error) {
-    console.error(`${stderr.toString()}${target}: ${error.message}`);
-    process.exit(1);
+/** Each row is one file of dist/; exports and bin of package.json name them. */
+const ENTRIES = {
+  index: "src/index.ts",
+  float: "src/float/index.ts",
+  "cli/main": "src/cli/main.ts",
+  "cli/labThread": "src/cli/labThread.ts",
+};
+
+async function buildKernels() {
+  await mkdir("build", { recursive: true });
+  for (const { entry, target } of MODULES) {
+    const { error, stderr } = await asc.main([entry, "--config", "asconfig.json", "--target", target]);
+    if (error) throw new Error(`${stderr.toString()}${target}: ${error.message}`);
   }
 }
+
+/** Our own code for Node 20 and every bundler, dependencies left as imports. Chunks lie as deep as src/cli/*.ts, for ROOT. */
+function buildModules() {
+  return build({
+    entryPoints: ENTRIES,
+    outdir: "dist",
+    chunkNames: "chunks/[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    packages: "external",
+    format: "esm",
+    platform: "node",
+    target: "es2022",
+    logLevel: "warning",
+  });
+}
+
+/** Declarations of what the library's entries reach. tsc leaves the .ts of our imports in them. */
+async function buildTypes() {
+  await promisify(execFile)(root("node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"]);
+  for (const name of await readdir("dist/types", { recursive: true })) {
+    if (!name.endsWith(".d.ts")) continue;
+    const text = await readFile(`dist/types/${name}`, "utf8");
+    await writeFile(`dist/types/${name}`, text.replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"'));
+  }
+}
+
+/** The shipped profiles as a module, for runtimes without files. */
+async function buildProfiles() {
+  const names = (await readdir("edge-profiles")).filter((name) => name !== "profile.schema.json").sort();
+  const profiles = await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(`edge-profiles/${name}`, "utf8"))),
+  );
+  const lines = profiles.map((profile) => `  ${JSON.stringify(profile)},\n`).join("");
+  await writeFile("dist/profiles.js", `export const profiles = [\n${lines}];\n`);
+  await writeFile(
+    "dist/types/profiles.d.ts",
+    'import type { Profile } from "./profile/schema.js";\n/** The shipped profiles, by id. */\nexport declare const profiles: readonly Profile[];\n',
+  );
+  await writeFile(
+    "dist/types/wasm.d.ts",
+    "declare const module: WebAssembly.Module;\nexport default module;\n",
+  );
+}
+
+/** What the command line asks for; all without. */
+const PARTS = {
+  kernels: buildKernels,
+  dist: async () => {
+    await rm("dist", { recursive: true, force: true });
+    await Promise.all([buildModules(), buildTypes()]);
+    await buildProfiles();
+  },
+};
+
+process.chdir(root("."));
+const asked = process.argv.slice(2);
+for (const part of asked.length > 0 ? asked : Object.keys(PARTS)) await PARTS[part]();

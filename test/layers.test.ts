@@ -14,7 +14,7 @@ const LAYERS = [
   ["quantize", "import", "float", "export"],
   ["data", "attacks", "defenses"],
   ["harness"],
-  ["report", "cli", "web", "worker"],
+  ["report", "cli", "web", "worker", "index.ts"],
 ];
 /** profile: kernels need none of it; attacks stamp data; defenses read both; float trains on images; the CLI draws reports. */
 const BESIDE = new Set([
@@ -59,9 +59,16 @@ describe("the layers of src", () => {
     expect(wrong).toEqual([]);
   });
 
-  it("keep node: to the command line and to the loader that only it imports", () => {
-    const users = files.filter((file) => /from "node:/.test(readFileSync(join(SRC, file), "utf8")));
-    expect(users.filter((file) => !file.startsWith("cli/") && file !== "data/nodeFiles.ts")).toEqual([]);
+  it("keep to the command line what only Node has", () => {
+    const own = /from "node:|\b(process|Buffer|import\.meta)\.|\brequire\(|__dirname/;
+    const users = files.filter((file) => own.test(readFileSync(join(SRC, file), "utf8")));
+    expect(users.filter((file) => !file.startsWith("cli/"))).toEqual([]);
+  });
+
+  it("compile no wasm from bytes and make no code from text, which a Workers runtime forbids", () => {
+    const forbidden = /WebAssembly\.(compile|instantiateStreaming)|\beval\(|new Function\(/;
+    const users = files.filter((file) => forbidden.test(readFileSync(join(SRC, file), "utf8")));
+    expect(users.filter((file) => !file.startsWith("cli/"))).toEqual([]);
   });
 
   it("never read a random number or the clock outside the command line and benchmarks", () => {

@@ -1,8 +1,8 @@
 import type { Dataset, ImageSet } from "../data/dataset.ts";
 import { DATASETS } from "../data/datasets.ts";
 import type { DatasetRow } from "../data/loading.ts";
-import { nodeFiles } from "../data/nodeFiles.ts";
 import { UsageError } from "./io.ts";
+import { nodeFiles } from "./nodeFiles.ts";
 
 /** The row that --dataset names, and its images. @throws UsageError, DataError. */
 export async function loadDataset(

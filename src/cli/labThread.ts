@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import "./oldNode.ts";
 import { startBackend } from "../float/backend.ts";
 import type { Lab } from "../harness/lab.ts";
 import { runStep, type Step } from "../harness/steps.ts";

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./oldNode.ts";
 import { Command, CommanderError } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 

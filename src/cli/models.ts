@@ -1,14 +1,12 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importModel } from "../import/index.ts";
-import { readModel } from "../model/file.ts";
 import type { Graph } from "../model/graph.ts";
 import { readInput } from "./io.ts";
 
 /** A model of any format that Blindspot reads: its own, TensorFlow Lite, ONNX (with data files beside it). */
 export async function readAnyModel(path: string): Promise<Graph> {
   const bytes = await readInput(path, "a model");
-  if (path.toLowerCase().endsWith(".blindspot")) return readModel(bytes, path).graph;
   return importModel(bytes, path, (name) => readBeside(path, name));
 }
 

@@ -3,6 +3,7 @@ import type { Lab } from "../harness/lab.ts";
 import type { Execute } from "../harness/reproduce.ts";
 import { type Step, stepIdentity, stepTitle } from "../harness/steps.ts";
 import type { Reply, ThreadData } from "./labThread.ts";
+import { cliModule } from "./package.ts";
 import type { Meter } from "./progress.ts";
 
 /** Threads that do steps, each with its own float backend. */
@@ -80,8 +81,7 @@ interface Thread {
 }
 
 function startThread(data: ThreadData): Thread {
-  const entry = import.meta.url.endsWith(".ts") ? "./labThread.ts" : "./labThread.js";
-  const worker = new Worker(new URL(entry, import.meta.url), { workerData: data });
+  const worker = new Worker(cliModule("labThread"), { workerData: data });
   const failed = new Promise<never>((_, reject) => {
     worker.on("error", reject);
     worker.on("exit", (code) => code !== 0 && reject(new Error(`a worker thread ended with code ${code}`)));

@@ -4,8 +4,9 @@ import { ProfileError } from "../errors.ts";
 import { parseProfile } from "../profile/parse.ts";
 import type { Profile } from "../profile/schema.ts";
 import { readInput } from "./io.ts";
+import { ROOT } from "./package.ts";
 
-const SHIPPED = new URL("../../edge-profiles/", import.meta.url);
+const SHIPPED = new URL("edge-profiles/", ROOT);
 
 /** The profiles that come with Blindspot, by id. */
 export async function shippedProfiles(): Promise<Map<string, Profile>> {

@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs";
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
 import { BLOCK_BYTES, type Block, type BlockName, PARAMETER_BLOCKS, type TrainKernels } from "./kernels.ts";
 import { registerKernels } from "./register.ts";
 

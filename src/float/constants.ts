@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Graph, Node } from "../model/graph.ts";
 
 /** [O, H, W, I] to [H, W, I, O]. */

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { elements, type Graph, type Node } from "../model/graph.ts";
 import type { FloatBackend } from "./backend.ts";
 import { constantsOf } from "./constants.ts";

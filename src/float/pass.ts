@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "@tensorflow/tfjs-core";
 import type { Graph, Node } from "../model/graph.ts";
 import { ACTIVATIONS } from "./kernels.ts";
 import { activationOf, type Call, OPERATORS, type Operator } from "./operators.ts";

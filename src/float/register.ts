@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { windowAxis } from "../model/graph.ts";
 import type { FloatBackend } from "./backend.ts";
 import { BLOCK_BYTES, type Block } from "./kernels.ts";

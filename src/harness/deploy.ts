@@ -1,6 +1,7 @@
 import type { ImageSet } from "../data/dataset.ts";
 import type { Pixels } from "../defenses/defense.ts";
 import { ARCHITECTURES } from "../float/architectures.ts";
+import { calibrate } from "../float/calibrate.ts";
 import { observe, prepare } from "../float/execute.ts";
 import { foldBatchNorm } from "../float/fold.ts";
 import { type Checkpoint, train } from "../float/train.ts";
@@ -106,24 +107,6 @@ export async function foldedModel(lab: Lab, spec: ModelSpec, progress: Progress)
   return foldBatchNorm((await trainedModel(lab, spec, progress)).graph);
 }
 
-/** Smallest and largest value of every activation over the images, as min/max calibration has them. */
-export function calibrate({ backend }: Pick<Lab, "backend">, graph: Graph, images: ImageSet): Ranges {
-  const ids = graph.nodes.map(({ outputs }) => outputs[0]);
-  const ranges = new Map(ids.map((id) => [id, { minimum: Infinity, maximum: -Infinity }]));
-  const prepared = prepare(backend, graph);
-  observe(prepared, images.pixels, images.count, ids, (values) => {
-    for (const [id, tensor] of values) {
-      const range = ranges.get(id)!;
-      for (const value of tensor) {
-        if (value < range.minimum) range.minimum = value;
-        if (value > range.maximum) range.maximum = value;
-      }
-    }
-  });
-  prepared.dispose();
-  return ranges;
-}
-
 /** The integer model, with its calibration card in `meta.calibration`. */
 export async function quantizedModel(lab: Lab, spec: ModelSpec, precision: Precision): Promise<SavedModel> {
   const model = await modelName(lab, spec);
@@ -132,7 +115,7 @@ export async function quantizedModel(lab: Lab, spec: ModelSpec, precision: Preci
   return rememberedModel(lab.store, await stepName("quantized", "blindspot", inputs), async () => {
     const folded = await foldedModel(lab, spec, () => {});
     const images = heldImages(lab, calibrationImages, "calibration");
-    const ranges = calibrate(lab, folded, images);
+    const ranges = calibrate(lab.backend, folded, images);
     const graph = quantizeStatic(folded, fromRanges(folded, ranges), SCHEMES[precision]);
     return {
       graph,

@@ -1,4 +1,5 @@
 import { ModelFormatError } from "../errors.ts";
+import { isBlindspot, readModel } from "../model/file.ts";
 import type { Graph } from "../model/graph.ts";
 import { type ExternalData, importOnnx } from "./onnx/index.ts";
 import { importTflite, isTflite } from "./tflite/importTflite.ts";
@@ -16,6 +17,12 @@ export interface Importer {
 }
 
 export const IMPORTERS: readonly Importer[] = [
+  {
+    name: "Blindspot",
+    extension: ".blindspot",
+    matches: isBlindspot,
+    read: (bytes, where) => readModel(bytes, where).graph,
+  },
   { name: "TensorFlow Lite", extension: ".tflite", matches: isTflite, read: importTflite },
   { name: "ONNX", extension: ".onnx", matches: () => false, read: importOnnx },
 ];
@@ -26,7 +33,7 @@ export function importModel(bytes: Uint8Array, where: string, externalData?: Ext
     IMPORTERS.find(({ matches }) => matches(bytes)) ??
     IMPORTERS.find(({ extension }) => where.toLowerCase().endsWith(extension));
   if (!importer) {
-    const known = IMPORTERS.map(({ name, extension }) => `${name} (${extension})`).join(" or ");
+    const known = IMPORTERS.map(({ name, extension }) => `${name} (${extension})`).join(", ");
     throw new ModelFormatError(where, `a model: ${known}`, "neither");
   }
   return importer.read(bytes, where, externalData);

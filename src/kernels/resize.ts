@@ -4,7 +4,7 @@ import type { Kernels } from "./module.ts";
 import { roundHalfAway, roundHalfEven } from "./requantize.ts";
 import { makeStep } from "./step.ts";
 
-interface Resize {
+export interface Resize {
   inputHeight: number;
   inputWidth: number;
   inputDepth: number;

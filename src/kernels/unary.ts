@@ -18,7 +18,7 @@ import {
 import { makeStep } from "./step.ts";
 
 /** Scales are float32, zero points int8. */
-interface Ends {
+export interface Ends {
   elements: number;
   inputScale: number;
   inputZeroPoint: number;

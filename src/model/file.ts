@@ -98,6 +98,10 @@ export function writeModel({ graph, meta }: SavedModel): Uint8Array {
   return bytes;
 }
 
+export function isBlindspot(bytes: Uint8Array): boolean {
+  return bytes.length >= PREFIX && new TextDecoder().decode(bytes.subarray(0, 8)) === MAGIC;
+}
+
 /** Reads a model file. where: the file's name for messages.
  * @throws ModelFormatError naming the offset or tensor, also for weights that are not finite. */
 export function readModel(bytes: Uint8Array, where: string): SavedModel {
@@ -129,7 +133,7 @@ export function readModel(bytes: Uint8Array, where: string): SavedModel {
 }
 
 function readHeader(bytes: Uint8Array, where: string): z.infer<typeof headerSchema> {
-  if (bytes.length < PREFIX || new TextDecoder().decode(bytes.subarray(0, 8)) !== MAGIC)
+  if (!isBlindspot(bytes))
     throw new ModelFormatError(`${where}: offset 0`, `a Blindspot model ("${MAGIC}")`, "something else");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const version = view.getUint32(8, true);

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nodeFiles } from "../../src/cli/nodeFiles.ts";
 import { DATASETS } from "../../src/data/datasets.ts";
-import { nodeFiles } from "../../src/data/nodeFiles.ts";
 import { digests, memoryFiles, ppm, records } from "./memoryFiles.ts";
 
 const CLASSES = 43;

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { nodeFiles } from "../../src/cli/nodeFiles.ts";
 import { DATASETS } from "../../src/data/datasets.ts";
-import { nodeFiles } from "../../src/data/nodeFiles.ts";
 
 /** Real data lies beside the checkout where there is any; no test needs it. */
 const pathOf = (name: string) => fileURLToPath(new URL(`../../../shared/data/${name}`, import.meta.url));

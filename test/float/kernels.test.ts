@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import { PARAMETER_BLOCKS } from "../../src/float/kernels.ts";
 import { run, runMany } from "../../src/float/register.ts";

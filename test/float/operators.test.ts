@@ -1,4 +1,5 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs"; // registers the gradients of its own ops, for the tape below
 import { beforeAll, describe, expect, test } from "vitest";
 import { constantsOf, toOHWI } from "../../src/float/constants.ts";
 import { OPERATORS } from "../../src/float/operators.ts";

@@ -15,6 +15,7 @@ import { renderHtml } from "../../report/html.ts";
 import { renderTable } from "../../report/table.ts";
 import { loadDataset, mostFrequentClass, sharedDataset } from "../dataset.ts";
 import { integerOption, print, tell, UsageError, writeOutput } from "../io.ts";
+import { ROOT } from "../package.ts";
 import { startPool } from "../pool.ts";
 import { findProfile } from "../profiles.ts";
 import { startMeter } from "../progress.ts";
@@ -35,7 +36,7 @@ interface Options {
   json?: boolean;
 }
 
-const MODELS = new URL("../../../models/", import.meta.url);
+const MODELS = new URL("models/", ROOT);
 const THREE = ["stm32l4r5-cmsis-nn", "ethos-u65", "android-litert-xnnpack"];
 
 export function add(program: Command): void {
@@ -88,7 +89,7 @@ async function run(options: Options): Promise<void> {
     const provenance = {
       command: commandOf(options),
       preset: options.preset,
-      versions: { blindspot: manifest.version, tfjs: manifest.dependencies["@tensorflow/tfjs"] },
+      versions: { blindspot: manifest.version, tfjs: manifest.dependencies["@tensorflow/tfjs-core"] },
       options: {
         dataset: row.name,
         target,
@@ -137,10 +138,9 @@ function commandOf({ dataset, preset, seed, target, pairs, width, profile }: Opt
 
 async function inputsOf(data: Record<string, string>, profiles: Profile[]): Promise<Result["inputs"]> {
   const hash = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-  const build = new URL("../../../build/", import.meta.url);
   const modules = ["kernels.simd.wasm", "train.wasm"];
   const kernels = await Promise.all(
-    modules.map(async (name) => [name, hash(await readFile(new URL(name, build)))]),
+    modules.map(async (name) => [name, hash(await readFile(new URL(`build/${name}`, ROOT)))]),
   );
   return {
     data,

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from "node:fs/promises";
-import type { Files } from "./files.ts";
+import type { Files } from "../data/files.ts";
 
 /** The file system of Node. Only the CLI imports this. */
 export const nodeFiles: Files = {
