@@ -71,6 +71,14 @@ describe("the layers of src", () => {
     expect(users.filter((file) => !file.startsWith("cli/"))).toEqual([]);
   });
 
+  /** Reports only draw. */
+  it("take no function from Math whose last bit an engine is free to choose", () => {
+    const free =
+      /Math\.(exp|expm1|log|log2|log10|log1p|pow|sin|cos|tan|asin|acos|atan|atan2|sinh|cosh|tanh|cbrt|hypot)\(/;
+    const users = files.filter((file) => free.test(readFileSync(join(SRC, file), "utf8")));
+    expect(users.filter((file) => !/^(cli|report)\//.test(file))).toEqual([]);
+  });
+
   it("never read a random number or the clock outside the command line and benchmarks", () => {
     const users = files.filter((file) =>
       /Math\.random|Date\.now|performance\.now\(\)/.test(readFileSync(join(SRC, file), "utf8")),

@@ -1,4 +1,5 @@
 /** Requantization by name: how a real factor becomes a multiplier, and how the product is rounded. A profile names one. */
+import { log2 } from "../elementary.ts";
 import type { FixedPoint, FloatScale, RequantizerName } from "./args.ts";
 import { quantizeMultiplier } from "./requantize.ts";
 
@@ -30,7 +31,7 @@ const ofFloat = ({ float }: Factor) => quantizeMultiplier(float);
 const belowOne = ({ float }: Factor) =>
   float < 1 ? "" : `the factor of the accumulator must be below 1, is ${float}`;
 
-export const isPowerOfTwo = (value: number) => value > 0 && Number.isInteger(Math.log2(value));
+export const isPowerOfTwo = (value: number) => value > 0 && Number.isInteger(log2(value));
 const powerOfTwo = ({ double }: Factor) =>
   isPowerOfTwo(double) ? "" : `the factor of the accumulator must be a power of two, is ${double}`;
 
@@ -51,7 +52,7 @@ function fifteenBits({ float }: Factor): Channel {
 
 /** Below 0.5 the multiplier loses leading bits. Source: XiaoMi/nnlib df7ad3c. */
 function reciprocal({ double }: Factor): Channel {
-  const shift = Math.max(0, Math.floor(Math.log2(double)) + 1);
+  const shift = Math.max(0, Math.floor(log2(double)) + 1);
   return { multiplier: Math.min(Math.round(double * 2 ** (31 - shift)), 2 ** 31 - 1), shift };
 }
 
@@ -150,9 +151,9 @@ const rows = {
     channel: ofDouble,
     refuse: (factor) =>
       powerOfTwo(factor) ||
-      (Math.abs(Math.log2(factor.double) + 7) <= 15
+      (Math.abs(log2(factor.double) + 7) <= 15
         ? ""
-        : `the output shift must be -15 to 15, is ${Math.log2(factor.double) + 7}`),
+        : `the output shift must be -15 to 15, is ${log2(factor.double) + 7}`),
     powerOfTwo: true,
   },
   "k210-simulator": {

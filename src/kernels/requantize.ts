@@ -1,5 +1,6 @@
 /** The requantization primitives in exact integers, one value at a time: what the wasm kernels are tested against.
  * Numbers (P1...) are those of the arithmetic reference; every integer is an int32 unless said otherwise. */
+import { log2 } from "../elementary.ts";
 import type { RequantizerName } from "./args.ts";
 import { ROUNDINGS } from "./rounding.ts";
 
@@ -195,7 +196,7 @@ export function addMultipliersXnnpack(scale1: number, scale2: number, outputScal
  * Source: TFLite reference/integer_ops/mean.h (the division truncates). */
 export function meanMultiplier(scaleRatio: number, count: number): { multiplier: number; shift: number } {
   const { multiplier, shift } = quantizeMultiplier(scaleRatio);
-  const bits = Math.min(Math.floor(Math.log2(count)), 32, 31 + shift);
+  const bits = Math.min(Math.floor(log2(count)), 32, 31 + shift);
   return { multiplier: Number((BigInt(multiplier) << BigInt(bits)) / BigInt(count)), shift: shift - bits };
 }
 

@@ -1,4 +1,5 @@
 /** SOFTMAX: preparation, and the same in plain TypeScript. */
+import { exp, log2 } from "../elementary.ts";
 import type { Op, SoftmaxArgs, Step, Values } from "./args.ts";
 import type { Kernels } from "./module.ts";
 import { floatBits, writeParams } from "./params.ts";
@@ -52,7 +53,7 @@ function fixedPointRow({ multiplier, shift, diffMin }: Fixed, row: number[]): nu
   });
   let sum = 0;
   for (const value of exponentials) if (value !== null) sum += roundingDivideByPowerOfTwo(value, 12);
-  const headroom = 31 - Math.floor(Math.log2(sum));
+  const headroom = 31 - Math.floor(log2(sum));
   const reciprocal = oneOverOnePlus(Math.floor(sum * 2 ** headroom) - 2 ** 31);
   return exponentials.map((value) => {
     if (value === null) return -128;
@@ -61,11 +62,11 @@ function fixedPointRow({ multiplier, shift, diffMin }: Fixed, row: number[]): nu
   });
 }
 
-/** The exponential is Math.exp rounded to float32, which equals wasm's musl expf but for a rare last bit. */
+/** The exponential is rounded to float32, which equals wasm's musl expf but for a rare last bit. */
 function tableRow({ scale, outputScale, outputOffset }: Table, row: number[]): number[] {
   const maximum = Math.max(...row);
   const exponentials = row.map((value) =>
-    Math.fround(Math.exp(Math.fround(-Math.fround(scale) * (maximum - value)))),
+    Math.fround(exp(Math.fround(-Math.fround(scale) * (maximum - value)))),
   );
   const sum = exponentials.reduce((total, value) => Math.fround(total + value), 0);
   const inverse = Math.fround(1 / Math.fround(sum * Math.fround(outputScale)));

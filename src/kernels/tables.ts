@@ -1,4 +1,5 @@
 /** Operations of rare families by table: every pair of int8, averages with other roundings, softmax by other tables. */
+import { exp } from "../elementary.ts";
 import type { AveragePool2dArgs, Op, Values } from "./args.ts";
 import { floatBits, writeParams } from "./params.ts";
 import { clamp, quantizeMultiplier, requantizeDouble, roundHalfEven } from "./requantize.ts";
@@ -140,10 +141,10 @@ const SOFTMAX_KERNELS = {
   "uint16-table": { table: "softmax_short_table_s32", run: "softmax_short_table_s8" },
 } as const;
 
-/** Math.exp may differ from wasm's in its last bit, which float32 hides but for a rare value. */
+/** exp may differ from wasm's in its last bit, which float32 hides but for a rare value. */
 function onnxRuntimeRow({ scale, outputScale, outputOffset }: TableSoftmaxArgs, row: number[]): number[] {
   const maximum = Math.max(...row);
-  const exponentials = row.map((value) => Math.fround(Math.exp((value - maximum) * Math.fround(scale))));
+  const exponentials = row.map((value) => Math.fround(exp((value - maximum) * Math.fround(scale))));
   const sum = exponentials.reduce((total, value) => Math.fround(total + value), 0);
   const steps = Math.floor(Math.fround(1 / Math.fround(outputScale)));
   return exponentials.map((value) => {
@@ -155,7 +156,7 @@ function onnxRuntimeRow({ scale, outputScale, outputOffset }: TableSoftmaxArgs, 
 function shortTableRow({ scale, outputScale, outputOffset }: TableSoftmaxArgs, row: number[]): number[] {
   const maximum = Math.max(...row);
   const entries = row.map((value) => {
-    const exponential = Math.fround(Math.exp(Math.fround(Math.fround(scale) * (value - maximum))));
+    const exponential = Math.fround(exp(Math.fround(Math.fround(scale) * (value - maximum))));
     return Math.min(65535, Math.trunc(Math.fround(Math.fround(exponential * 65535) + 0.5)));
   });
   const sum = entries.reduce((total, entry) => total + entry, 0);

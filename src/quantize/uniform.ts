@@ -1,3 +1,4 @@
+import { log2 } from "../elementary.ts";
 import { clamp, roundHalfAway } from "../kernels/requantize.ts";
 import type { Quantization } from "../model/graph.ts";
 
@@ -83,7 +84,7 @@ export function quantizeWeights(
 /** The least power of two by which the magnitude fits `top` codes; 1 for 0. */
 export function powerOfTwoScale(magnitude: number, top: number): number {
   if (magnitude === 0) return 1;
-  const exponent = Math.ceil(Math.log2(magnitude / top));
+  const exponent = Math.ceil(log2(magnitude / top));
   return magnitude > top * 2 ** exponent ? 2 ** (exponent + 1) : 2 ** exponent;
 }
 

@@ -1,4 +1,5 @@
 /** LOGISTIC and TANH of int16, by one table and linear interpolation; output scale 1/32768. */
+import { exp, log2 } from "../../elementary.ts";
 import type { Op } from "../args.ts";
 import { makeStep } from "../step.ts";
 import type { WideLogisticArgs } from "./args.ts";
@@ -8,7 +9,7 @@ import type { WideLogisticArgs } from "./args.ts";
  * step; the last one is 2^16 - 1. Equal to sigmoid_table_uint16, TFLite internal/common.h, of which this is the rule.
  */
 export function sigmoidTable(): Uint16Array {
-  const exact = (i: number) => 65536 / (1 + Math.exp(-i / 24));
+  const exact = (i: number) => 65536 / (1 + exp(-i / 24));
   return Uint16Array.from({ length: 256 }, (_, i) => {
     const shortfall = exact(i + 0.5) - (exact(i) + exact(i + 1)) / 2;
     return i === 255 ? 65535 : Math.round(exact(i) + shortfall / 2);
@@ -17,8 +18,8 @@ export function sigmoidTable(): Uint16Array {
 
 /** The logarithm of a scale to base 2, where it is within 1/1000 of an integer. Source: CheckedLog2, TFLite kernel_util. */
 export function powerOfTwo(scale: number): number | undefined {
-  const exponent = Math.round(Math.log2(scale));
-  return Math.abs(Math.log2(scale) - exponent) < 1e-3 ? exponent : undefined;
+  const exponent = Math.round(log2(scale));
+  return Math.abs(log2(scale) - exponent) < 1e-3 ? exponent : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** SOFTMAX to int16: preparation, and the same in plain TypeScript. */
+import { exp, log2 } from "../../elementary.ts";
 import type { Op, Values } from "../args.ts";
 import type { Kernels } from "../module.ts";
 import { writeParams } from "../params.ts";
@@ -37,11 +38,11 @@ export function placeSoftmaxTables(kernels: Kernels, tables: Tables["tables"]) {
   return { exponentials, reciprocals };
 }
 
-/** The same by the engine's own Math.exp, which may differ from wasm's in its last bit. */
+/** The same by our own exp, which may differ from wasm's in its last bit. */
 export function softmaxTable(tables: Tables["tables"], which: "exponentials" | "reciprocals"): Int16Array {
   const narrow = tables === "float32" ? Math.fround : (x: number) => x;
   const isExponential = which === "exponentials";
-  const transform = (x: number) => narrow(isExponential ? Math.exp(x) : 1 / narrow(1 + x));
+  const transform = (x: number) => narrow(isExponential ? exp(x) : 1 / narrow(1 + x));
   const scale = narrow((isExponential ? 10 : 1) / 65535);
   const first = narrow(scale * (isExponential ? -65535 : 0));
   const last = narrow(scale * (isExponential ? 0 : 65535));
@@ -76,7 +77,7 @@ function fixedPointRow({ multiplier, shift, diffMin }: Fixed, row: number[]): nu
   });
   let sum = 0;
   for (const value of exponentials) if (value !== null) sum += roundingDivideByPowerOfTwo(value, 12);
-  const headroom = 31 - Math.floor(Math.log2(sum));
+  const headroom = 31 - Math.floor(log2(sum));
   const reciprocal = oneOverOnePlus(Math.floor(sum * 2 ** headroom) - 2 ** 31);
   return exponentials.map((value) => {
     if (value === null) return -32768;
