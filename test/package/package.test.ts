@@ -1,0 +1,132 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { publint } from "publint";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { exportTflite } from "../../src/export/tflite.ts";
+import { cnn } from "../cli/cnn.ts";
+import { packedProject, ROOT, run, type Sandbox, tool } from "./sandbox.ts";
+
+/** What a tarball may weigh: it holds no dependency and no picture. */
+const MOST_BYTES = 1.5 * 2 ** 20;
+
+/** Versions of Node on PATH older than the one that runs the tests, by version; the package promises 20. */
+async function olderNodes(): Promise<[version: string, path: string][]> {
+  const paths = (process.env.PATH ?? "").split(":").map((directory) => join(directory, "node"));
+  const found = new Map<string, string>();
+  for (const path of paths.filter(existsSync)) {
+    const version = (await run(path, ["--version"])).stdout.trim();
+    const major = Number(/^v(\d+)/.exec(version)?.[1]);
+    if (major >= 20 && version !== process.version && !found.has(version)) found.set(version, path);
+  }
+  return [...found];
+}
+
+const older = await olderNodes();
+const readme = await readFile(join(ROOT, "README.md"), "utf8");
+const example = /## As a library[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)![1];
+
+describe("the packed package", () => {
+  let project: Sandbox;
+  const path = (name: string) => join(project.directory, name);
+
+  beforeAll(async () => {
+    project = await packedProject();
+    await writeFile(path("model.tflite"), exportTflite(cnn(32, 10).int8));
+    await writeFile(path("example.ts"), example);
+  });
+  afterAll(() => project?.remove());
+
+  it("is small", async () => expect((await stat(project.tarball)).size).toBeLessThan(MOST_BYTES));
+
+  it("has exports that publint finds nothing wrong with", async () => {
+    const { messages } = await publint({ pkgDir: path("node_modules/blindspot"), strict: true });
+    expect(messages).toEqual([]);
+  });
+
+  it("has types that are right for ESM and bundlers", async () => {
+    await run(tool("attw"), [project.tarball, "--profile", "esm-only"]).catch(({ stdout }) =>
+      expect.fail(stdout),
+    );
+  });
+
+  it("declares every package that it imports", async () => {
+    const { entryPoints, absWorkingDir } = {
+      entryPoints: ["dist/**/*.js"],
+      absWorkingDir: path("node_modules/blindspot"),
+    };
+    const options = {
+      bundle: true,
+      write: false,
+      outdir: "out",
+      packages: "external",
+      platform: "node",
+    } as const;
+    const { metafile } = await build({
+      ...options,
+      entryPoints,
+      absWorkingDir,
+      format: "esm",
+      metafile: true,
+    });
+    const paths = Object.values(metafile.inputs).flatMap(({ imports }) =>
+      imports.filter(({ external, path }) => external && !path.startsWith("node:")).map(({ path }) => path),
+    );
+    const imported = new Set(paths.map((path) => /^(?:@[^/]+\/)?[^/]+/.exec(path)![0]));
+    const undeclared = [...imported].filter((name) => !(name in project.manifest.dependencies));
+    expect([imported.size > 5, undeclared]).toEqual([true, []]);
+  });
+
+  for (const resolution of ["nodenext", "bundler"])
+    it(`compiles the README's example under ${resolution} resolution`, async () => {
+      const module = resolution === "bundler" ? "esnext" : resolution;
+      const options = ["--module", module, "--moduleResolution", resolution, "--target", "es2022"];
+      const strict = ["--noEmit", "--strict", "--skipLibCheck", "--types", "node"];
+      const { stdout } = await run(tool("tsc"), [...options, ...strict, "example.ts"], {
+        cwd: project.directory,
+      }).catch((error) => error);
+      expect(stdout).toBe("");
+    });
+
+  it("runs the README's example", async () => {
+    const { stdout } = await run(process.execPath, ["example.ts"], { cwd: project.directory });
+    expect(stdout).toMatch(/profile: 'stm32l4r5-cmsis-nn'[\s\S]*refused: \[\][\s\S]*Int8Array\(10\)/);
+  });
+
+  it("goes through a bundler", async () => {
+    await mkdir(path("bundled"), { recursive: true });
+    const [entry, outfile] = [path("example.ts"), path("bundled/example.mjs")];
+    await build({ entryPoints: [entry], outfile, bundle: true, format: "esm", platform: "node" });
+    const { stdout } = await run(process.execPath, [outfile], { cwd: project.directory });
+    expect(stdout).toContain("Int8Array(10)");
+  });
+
+  it("runs the command line under this Node", async () => {
+    const main = path("node_modules/blindspot/dist/cli/main.js");
+    const asked = [main, "inspect", "model.tflite", "--profile", "stm32l4r5-cmsis-nn"];
+    const { stdout } = await run(process.execPath, asked, { cwd: project.directory });
+    expect(stdout).toMatch(/runs +every node/);
+  });
+
+  if (older.length === 0)
+    it.skip("runs under an older Node (none on PATH: install nodejs 20 or 22)", () => {});
+  for (const [version, node] of older)
+    it(`quantizes a shipped model and draws a report under Node ${version}, with the bytes of this one`, async () => {
+      const main = path("node_modules/blindspot/dist/cli/main.js");
+      const results = join(ROOT, "docs/results/gtsrb-quick.json");
+      const model = path("node_modules/blindspot/models/signs-resnet8-w8-clean-1001.blindspot");
+      const bytes = async (executable: string, name: string) => {
+        const verb = (...asked: string[]) => run(executable, [main, ...asked], { cwd: project.directory });
+        await verb("quantize", model, "--dataset", "signs", "--images", "64", "-o", `${name}.tflite`);
+        await verb("report", results, "-o", `${name}.html`);
+        return Promise.all([readFile(path(`${name}.tflite`)), readFile(path(`${name}.html`))]);
+      };
+      const [[ours, page], [theirs, oldPage]] = [
+        await bytes(process.execPath, "new"),
+        await bytes(node, "old"),
+      ];
+      expect(theirs.equals(ours)).toBe(true);
+      expect(oldPage.equals(page)).toBe(true);
+    });
+});
