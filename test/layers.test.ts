@@ -7,7 +7,7 @@ const SRC = fileURLToPath(new URL("../src/", import.meta.url));
 
 /** Each folder may use those of earlier rows, and those beside it in its own row only where `BESIDE` says so. */
 const LAYERS = [
-  ["errors.ts", "random.ts", "elementary.ts"],
+  ["errors.ts", "random.ts", "elementary.ts", "zod.ts"],
   ["kernels"],
   ["profile"],
   ["model"],
@@ -63,6 +63,11 @@ describe("the layers of src", () => {
     const own = /from "node:|\b(process|Buffer|import\.meta)\.|\brequire\(|__dirname/;
     const users = files.filter((file) => own.test(readFileSync(join(SRC, file), "utf8")));
     expect(users.filter((file) => !file.startsWith("cli/"))).toEqual([]);
+  });
+
+  it("take zod from zod.ts, which forbids it to make code", () => {
+    const users = files.filter((file) => /from "zod"/.test(readFileSync(join(SRC, file), "utf8")));
+    expect(users).toEqual(["zod.ts"]);
   });
 
   it("compile no wasm from bytes and make no code from text, which a Workers runtime forbids", () => {

@@ -1,8 +1,8 @@
-import { z } from "zod";
 import { ARITHMETICS, type ArithmeticName } from "../kernels/arithmetics.ts";
 import { ADD_FORMS } from "../kernels/pairs.ts";
 import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
 import { AVERAGE_ROUNDINGS } from "../kernels/tables.ts";
+import { z } from "../zod.ts";
 import { compute } from "./compute.ts";
 import { bytes, evidence } from "./evidence.ts";
 

@@ -1,6 +1,6 @@
-import { z } from "zod";
 import { ACCESS_LEVELS } from "../defenses/defense.ts";
 import type { Result } from "../harness/result.ts";
+import { z } from "../zod.ts";
 
 /** The version of the format that these reports read. */
 export const RESULT_FORMAT = "blindspot-result/1";
