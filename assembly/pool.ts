@@ -163,11 +163,13 @@ function sumBlock(p: Mean, input: usize, sums: usize): void {
   }
 }
 
-/** sum * scale + bias in float32, clamped and rounded half to even. Source: XNNPACK, as LiteRT.js 2.5.3 computes it. */
+/** sum * scale + bias in float32, clamped and rounded half to even, and only then moved by outputOffset.
+ * Source: XNNPACK, as LiteRT.js 2.5.3 computes it. */
 @inline
 function foldedMean(p: Mean, sum: i32): i32 {
   const value = <f32>sum * reinterpret<f32>(p.scale) + reinterpret<f32>(p.bias);
-  return <i32>nearest(min<f32>(max<f32>(value, <f32>p.activationMin), <f32>p.activationMax));
+  const code = nearest(min<f32>(max<f32>(value, <f32>p.activationMin), <f32>p.activationMax));
+  return <i32>code + p.outputOffset;
 }
 
 /** Sum of x + inputOffset, requantized. Source: TFLite reference/integer_ops/mean.h with the multiplier already divided by
@@ -183,11 +185,11 @@ export function mean_s8(params: usize): void {
   for (let block = 0; block < p.batches * p.outer; block++, input += blockBytes) {
     sumBlock(p, input, sums);
     for (let i: usize = 0; i < <usize>p.inner; i++, output++) {
+      const acc = load<i32>(sums + (i << 2)) + p.inputOffset * count;
       if (p.folded != 0) {
-        store<i8>(output, <i8>foldedMean(p, load<i32>(sums + (i << 2))));
+        store<i8>(output, <i8>foldedMean(p, acc));
         continue;
       }
-      const acc = load<i32>(sums + (i << 2)) + p.inputOffset * count;
       const value = requantizeOne(
         p.requantizer,
         acc,

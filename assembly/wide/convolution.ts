@@ -16,11 +16,14 @@ import { PANEL_LANES } from "../requantize";
 import { clearPadding } from "../widen";
 import {
   clampOutput,
+  requantizeReal,
   requantizeSum,
   requantizeSumNarrowed,
   rescale,
   roundsTwice,
+  SUM32_DOUBLE,
   SUM64_CMSIS_NN,
+  SUM64_DOUBLE,
   SUM64_TFLITE,
 } from "./requantize";
 
@@ -139,6 +142,8 @@ function requantizeSums(
   lanes: i32,
 ): void {
   const narrowed = p.requantizer == SUM64_CMSIS_NN,
+    real = p.requantizer >= SUM64_DOUBLE,
+    wraps = p.requantizer == SUM32_DOUBLE,
     offset = p.outputOffset,
     low = p.activationMin,
     high = p.activationMax;
@@ -148,9 +153,11 @@ function requantizeSums(
       const sum = load<i64>(sums + (lane << 3)),
         reduced = load<i32>(panel + (lane << 2), MULTIPLIER),
         shift = load<i32>(panel + (lane << 2), SHIFT);
-      const value = narrowed
-        ? requantizeSumNarrowed(sum, reduced, shift)
-        : requantizeSum(sum, reduced, shift);
+      const value = real
+        ? requantizeReal(wraps ? <i64>(<i32>sum) : sum, load<f64>(panel + (lane << 3), MULTIPLIER))
+        : narrowed
+          ? requantizeSumNarrowed(sum, reduced, shift)
+          : requantizeSum(sum, reduced, shift);
       store<i16>(output + (lane << 1), <i16>clampOutput(value, offset, low, high));
     }
   }
@@ -190,7 +197,7 @@ function convolveChunk(depthwise: bool, p: Packed, segment: i32, count: i32, out
   const scratch = p.scratch,
     depth = p.groupDepth,
     outputStride = (<usize>p.outputDepth) << 1;
-  const isWide = p.requantizer == SUM64_TFLITE || p.requantizer == SUM64_CMSIS_NN;
+  const isWide = p.requantizer >= SUM64_TFLITE;
   const weightBytes = <usize>(depthwise ? p.pairs : p.pairs * p.offsetCount) * pairBytes(WEIGHTS_8);
   let weights = p.weights,
     panel = p.panels;
@@ -268,8 +275,21 @@ function repeatChannels(input: usize, output: usize, depth: i32, multiplier: i32
   }
 }
 
+/** One image NHWC into a padded one that is clear, its pixels `spacing` apart: what TRANSPOSE_CONV convolves. */
+function spreadImage(p: Convolution, input: usize, padded: usize): void {
+  const bytes = <usize>p.pixelBytes,
+    rows = min(p.inputHeight, (p.paddedHeight - p.padTop - 1) / p.spacingHeight + 1),
+    columns = <usize>min(p.inputWidth, (p.paddedWidth - p.padLeft - 1) / p.spacingWidth + 1);
+  const step = <usize>p.spacingWidth * bytes,
+    rowBytes = <usize>(p.paddedWidth * p.spacingHeight) * bytes;
+  let row = padded + <usize>(p.padTop * p.paddedWidth + p.padLeft) * bytes;
+  for (let y = 0; y < rows; y++, row += rowBytes, input += <usize>p.inputWidth * bytes)
+    for (let x: usize = 0; x < columns; x++) memory.copy(row + x * step, input + x * bytes, bytes);
+}
+
 /** One image NHWC into its place in the padded one. Rows and columns that no output reads are left out. */
 function copyImage(p: Convolution, input: usize, padded: usize): void {
+  if ((p.spacingHeight | p.spacingWidth) > 1) return spreadImage(p, input, padded);
   const pixelBytes = <usize>p.pixelBytes,
     rowBytes = <usize>p.paddedWidth * pixelBytes,
     sourceBytes = (<usize>p.inputDepth) << 1;

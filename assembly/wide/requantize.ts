@@ -5,6 +5,8 @@ import { DOUBLE_EXACT, requantizeDouble, requantizeSingle } from "../requantize"
 /** Forms of a sum of int16 by int8 products beside DOUBLE_EXACT and SINGLE_EXACT of an int32 one. */
 export const SUM64_TFLITE: i32 = 32;
 export const SUM64_CMSIS_NN: i32 = 33;
+export const SUM64_DOUBLE: i32 = 34;
+export const SUM32_DOUBLE: i32 = 35;
 
 /** The multiplier's upper 16 bits, rounded, below 2^15. */
 @inline
@@ -23,6 +25,15 @@ export function requantizeSum(acc: i64, reduced: i32, shift: i32): i32 {
 export function requantizeSumNarrowed(acc: i64, reduced: i32, shift: i32): i32 {
   const value = <i32>((acc * <i64>reduced) >> (14 - shift));
   return <i32>((<i64>value + 1) >> 1);
+}
+
+/** Half away from zero, within int32. Source: FullyConnected with scales, LiteRT 13eade6 reference/integer_ops. */
+@inline
+export function requantizeReal(acc: i64, factor: f64): i32 {
+  const value = <f64>acc * factor,
+    whole = trunc(value);
+  const rounded = Math.abs(value - whole) >= 0.5 ? whole + Math.sign(value) : whole;
+  return <i32>min<f64>(max<f64>(rounded, <f64>i32.MIN_VALUE), <f64>i32.MAX_VALUE);
 }
 
 /** P4 or P5. */

@@ -1,8 +1,8 @@
 /** Ops made of several kernels: one image after another, with what is between them in scratch. */
 import type { Operands, Step } from "./args.ts";
 
-/** Where a part reads or writes: an operand of the whole, or a temporary by its index. */
-export type Place = "input" | "input2" | "output" | number;
+/** Where a part reads or writes: an operand of the whole, a temporary by its index, or a constant by its address. */
+export type Place = "input" | "input2" | "output" | number | { constant: number };
 
 export interface Part {
   step: Step;
@@ -25,8 +25,10 @@ export function composeSteps(
   );
   let bound: Operands = { input: 0, output: 0 };
   const sizes = { input: bytes.inputBytes, input2: bytes.input2Bytes ?? 0, output: bytes.outputBytes };
-  const at = (place: Place, image: number) =>
-    typeof place === "number" ? bound.scratch! + offsets[place] : bound[place]! + image * sizes[place];
+  const at = (place: Place, image: number) => {
+    if (typeof place === "object") return place.constant;
+    return typeof place === "number" ? bound.scratch! + offsets[place] : bound[place]! + image * sizes[place];
+  };
   return {
     kernel: parts.at(-1)!.step.kernel,
     params: parts.at(-1)!.step.params,

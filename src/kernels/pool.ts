@@ -143,7 +143,8 @@ function referenceMean(args: MeanArgs, [input]: readonly Values[], batches: numb
     return Int8Array.from(sums, (sum) => requantize(args.requantizer, sum, channel, args));
   return Int8Array.from(sums, (sum) => {
     const scaled = Math.fround(Math.fround(sum) * channel.scale);
-    return roundHalfEven(clamp(Math.fround(scaled + Math.fround(bias)), activationMin, activationMax));
+    const code = clamp(Math.fround(scaled + Math.fround(bias)), activationMin, activationMax);
+    return roundHalfEven(code) + args.outputOffset;
   });
 }
 

@@ -9,44 +9,43 @@ export type TransposeConvArgs = Window &
   Output &
   Requantization & { inputOffset: number; outputDepth: number };
 
-function turned(args: TransposeConvArgs) {
-  const { filterHeight, filterWidth, inputDepth, outputDepth, weightBits } = args;
+/** The filter with its taps in reverse. */
+export function turnTaps<Values extends Int8Array | Int16Array>(
+  filter: Values,
+  { filterHeight, filterWidth, inputDepth }: Window,
+): Values {
   const taps = filterHeight * filterWidth;
-  const filter = wholeWeights(args, outputDepth * taps * inputDepth);
-  const values = filter.map((_, i) => {
+  return filter.map((_, i) => {
     const [channel, rest] = [i % inputDepth, Math.floor(i / inputDepth)];
     const [tap, output] = [rest % taps, Math.floor(rest / taps)];
     return filter[(output * taps + taps - 1 - tap) * inputDepth + channel];
-  });
-  return weightBits === 4 ? packInt4(values) : values;
+  }) as Values;
 }
 
-/** Source of the arithmetic: TFLite reference/integer_ops/transpose_conv.h; XNNPACK deconvolution, the same sums. */
-export const TRANSPOSE_CONV: Op<TransposeConvArgs> = {
-  macs: ({ inputHeight, inputWidth, inputDepth, filterHeight, filterWidth, outputDepth }) =>
-    inputHeight * inputWidth * inputDepth * filterHeight * filterWidth * outputDepth,
-  prepare(kernels, args) {
-    const { strideHeight, strideWidth } = args;
-    const convolution: Conv2dArgs = {
-      ...args,
-      filter: turned(args),
-      padTop: args.filterHeight - 1 - args.padTop,
-      padLeft: args.filterWidth - 1 - args.padLeft,
-      strideHeight: 1,
-      strideWidth: 1,
-      dilationHeight: 1,
-      dilationWidth: 1,
-      groups: 1,
-    };
-    return prepareConv2d(kernels, convolution, { spacingHeight: strideHeight, spacingWidth: strideWidth });
-  },
-  reference: scatter,
-};
+function turned(args: TransposeConvArgs) {
+  const taps = args.filterHeight * args.filterWidth;
+  const values = turnTaps(wholeWeights(args, args.outputDepth * taps * args.inputDepth), args);
+  return args.weightBits === 4 ? packInt4(values) : values;
+}
 
-/** As TFLite does it: every input value times every tap, added to where it falls. */
-function scatter(args: TransposeConvArgs, [input]: readonly Values[], batches: number): Values {
-  const { inputDepth, outputDepth, outputHeight, outputWidth, filterHeight, filterWidth, bias } = args;
-  const filter = wholeWeights(args, outputDepth * filterHeight * filterWidth * inputDepth);
+/** The convolution of the input with its pixels `stride` apart that a TRANSPOSE_CONV is. */
+export const asConvolution = (args: Window) => ({
+  padTop: args.filterHeight - 1 - args.padTop,
+  padLeft: args.filterWidth - 1 - args.padLeft,
+  strideHeight: 1,
+  strideWidth: 1,
+  dilationHeight: 1,
+  dilationWidth: 1,
+  groups: 1,
+});
+
+/** Every input value times every tap, added to where it falls, as TFLite does it. weight: of tap w, input channel last. */
+export function scatterSums(
+  args: Window & { outputDepth: number },
+  batches: number,
+  product: (input: number, weight: number) => number,
+): Float64Array {
+  const { inputDepth, outputDepth, outputHeight, outputWidth, filterHeight, filterWidth } = args;
   const sums = new Float64Array(batches * outputHeight * outputWidth * outputDepth);
   const pixels = args.inputHeight * args.inputWidth;
   for (let i = 0; i < batches * pixels * inputDepth; i++) {
@@ -59,10 +58,28 @@ function scatter(args: TransposeConvArgs, [input]: readonly Values[], batches: n
       const x = left + (w % filterWidth);
       if (y < 0 || x < 0 || y >= outputHeight || x >= outputWidth) continue;
       const output = Math.floor(w / filterWidth / filterHeight);
-      sums[((image + y) * outputWidth + x) * outputDepth + output] +=
-        (input[i] + args.inputOffset) * filter[w * inputDepth + channel];
+      sums[((image + y) * outputWidth + x) * outputDepth + output] += product(i, w * inputDepth + channel);
     }
   }
+  return sums;
+}
+
+/** Source of the arithmetic: TFLite reference/integer_ops/transpose_conv.h; XNNPACK deconvolution, the same sums. */
+export const TRANSPOSE_CONV: Op<TransposeConvArgs> = {
+  macs: ({ inputHeight, inputWidth, inputDepth, filterHeight, filterWidth, outputDepth }) =>
+    inputHeight * inputWidth * inputDepth * filterHeight * filterWidth * outputDepth,
+  prepare(kernels, args) {
+    const { strideHeight, strideWidth } = args;
+    const convolution: Conv2dArgs = { ...args, ...asConvolution(args), filter: turned(args) };
+    return prepareConv2d(kernels, convolution, { spacingHeight: strideHeight, spacingWidth: strideWidth });
+  },
+  reference: scatter,
+};
+
+function scatter(args: TransposeConvArgs, [input]: readonly Values[], batches: number): Values {
+  const { outputDepth, filterHeight, filterWidth, inputDepth, bias } = args;
+  const filter = wholeWeights(args, outputDepth * filterHeight * filterWidth * inputDepth);
+  const sums = scatterSums(args, batches, (i, w) => (Number(input[i]) + args.inputOffset) * filter[w]);
   const { output, write } = outputWriter(args, sums.length);
   sums.forEach((sum, i) => {
     write(i, sum + (bias === null ? 0 : bias[i % outputDepth]), i % outputDepth);

@@ -59,6 +59,14 @@ function sumScaling(random: Random, channels: number): SumScaling {
   }
   const factor = pick(random, 1n, 1n, 10_000n);
   const values = BigInt64Array.from({ length: channels }, () => BigInt(bias()) * factor);
+  if (random.below(4) === 0) {
+    const factor = Float64Array.from(
+      { length },
+      () => (0.5 + random.uniform()) * 2 ** between(random, -14, left ? 7 : -4),
+    );
+    const requantizer = pick(random, "double" as const, "double-32" as const);
+    return { sum: 64, requantizer, factor, bias: none ? null : values };
+  }
   const requantizer = pick(random, "tflite-wide" as const, "cmsis-nn-wide" as const);
   return { ...scaling, sum: 64, requantizer, bias: none ? null : values };
 }
@@ -116,6 +124,31 @@ function conv2d(random: Random): Case<ArgsOf<"CONV_2D">> {
     groups,
   };
   return { args, operands: [int16s(random, batches * image(shape))], batches };
+}
+
+function transposeConv(random: Random): Case<ArgsOf<"TRANSPOSE_CONV">> {
+  const { dilationHeight: _, dilationWidth: __, ...shape } = window(random, between(random, 1, 9));
+  const outputDepth = between(random, 1, 12);
+  const [padTop, padLeft] = [random.below(shape.filterHeight), random.below(shape.filterWidth)];
+  const reach = (input: number, stride: number, filter: number, pad: number) =>
+    Math.max(1, (input - 1) * stride + filter - pad - random.below(3) + pick(random, 0, 0, 2));
+  const args = {
+    ...shape,
+    ...output(random),
+    ...sumScaling(random, outputDepth),
+    padTop,
+    padLeft,
+    outputHeight: reach(shape.inputHeight, shape.strideHeight, shape.filterHeight, padTop),
+    outputWidth: reach(shape.inputWidth, shape.strideWidth, shape.filterWidth, padLeft),
+    filter: int8s(random, outputDepth * shape.filterHeight * shape.filterWidth * shape.inputDepth),
+    outputDepth,
+  };
+  const batches = between(random, 1, 2);
+  return {
+    args,
+    operands: [int16s(random, batches * image({ ...shape, dilationHeight: 1, dilationWidth: 1 }))],
+    batches,
+  };
 }
 
 /** At times with a filter of more than 510 taps. */
@@ -317,6 +350,7 @@ export const WIDE_CASES: {
   CONV_2D: conv2d,
   DEPTHWISE_CONV_2D: depthwise,
   FULLY_CONNECTED: fullyConnected,
+  TRANSPOSE_CONV: transposeConv,
   ADD: add,
   MUL: mul,
   AVERAGE_POOL_2D: pool,

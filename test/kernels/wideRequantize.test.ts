@@ -108,7 +108,14 @@ test("forms of sums have the kernels' numbers", () => {
   const text = ["requantize", "wide/requantize"]
     .map((name) => readFileSync(new URL(`../../assembly/${name}.ts`, import.meta.url), "utf8"))
     .join();
-  const names = ["DOUBLE_EXACT", "SINGLE_EXACT", "SUM64_TFLITE", "SUM64_CMSIS_NN"];
+  const names = [
+    "DOUBLE_EXACT",
+    "SINGLE_EXACT",
+    "SUM64_TFLITE",
+    "SUM64_CMSIS_NN",
+    "SUM64_DOUBLE",
+    "SUM32_DOUBLE",
+  ];
   expect(Object.values(SUM_FORMS)).toEqual(
     names.map((name) => Number(text.match(new RegExp(`export const ${name}: i32 = (\\d+);`))?.[1])),
   );

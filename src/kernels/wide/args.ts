@@ -6,12 +6,17 @@ import type { Output, Window } from "../args.ts";
 export type Rounding = "tflite-double" | "tflite-single";
 
 /** How a sum of int16 by int8 products becomes an output: as a wrapping int32 sum with an int32 bias, or as an int64 one by
- * P7 (arm_nn_requantize_s64 keeps 32 bits before its last shift). One entry, or one an output channel; shift: at most 7
- * for int64 sums. */
-export type SumScaling = { multiplier: ArrayLike<number>; shift: ArrayLike<number> } & (
-  | { sum: 32; requantizer: Rounding; bias: ArrayLike<number> | null }
-  | { sum: 64; requantizer: "tflite-wide" | "cmsis-nn-wide"; bias: BigInt64Array | null }
-);
+ * P7 (arm_nn_requantize_s64 keeps 32 bits before its last shift) or by its real factor in doubles, half away from zero
+ * (double-32: of the sum's low 32 bits). One entry, or one an output channel; shift: at most 7 for int64 sums. */
+export type SumScaling =
+  | (SumMultipliers & { sum: 32; requantizer: Rounding; bias: ArrayLike<number> | null })
+  | (SumMultipliers & { sum: 64; requantizer: "tflite-wide" | "cmsis-nn-wide"; bias: BigInt64Array | null })
+  | { sum: 64; requantizer: "double" | "double-32"; factor: ArrayLike<number>; bias: BigInt64Array | null };
+
+interface SumMultipliers {
+  multiplier: ArrayLike<number>;
+  shift: ArrayLike<number>;
+}
 
 export interface DilatedWindow extends Window {
   dilationHeight: number;
@@ -27,6 +32,9 @@ export type WideConv2dArgs = DilatedWindow &
 export type WideDepthwiseConv2dArgs = DilatedWindow &
   Output &
   SumScaling & { filter: Int8Array; depthMultiplier: number };
+
+/** padTop, padLeft: rows and columns of the full result before the output, less than the filter. filter: OHWI, int8. */
+export type WideTransposeConvArgs = Window & Output & SumScaling & { filter: Int8Array; outputDepth: number };
 
 /** filter: [outputDepth][inputDepth], int8. */
 export type WideFullyConnectedArgs = Output &

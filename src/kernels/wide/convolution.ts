@@ -20,6 +20,7 @@ const BIAS64 = 24;
 const OVERREAD = 16;
 /** Pairs of products whose sum an int32 holds whatever the weights: 2 * 255 * 2^15 * 2^7 < 2^31. */
 const PAIRS_HELD = 255;
+const DENSE = { spacingHeight: 1, spacingWidth: 1 };
 
 interface Layer {
   groups: number;
@@ -45,9 +46,13 @@ function packPanels(args: SumScaling, { groups, groupDepth }: Layer): Int32Array
     const fields = words.subarray(panel * PANEL_WORDS, (panel + 1) * PANEL_WORDS);
     const lane = inGroup % PANEL_LANES;
     const bias = args.bias?.[channel] ?? 0;
-    const multiplier = at(args.multiplier, channel);
-    fields[MULTIPLIER + lane] = args.sum === 64 ? reduceMultiplier(multiplier) : multiplier;
-    fields[SHIFT + lane] = at(args.shift, channel);
+    if ("factor" in args)
+      new Float64Array(fields.buffer, fields.byteOffset + MULTIPLIER * 4, 8)[lane] = at(args.factor, channel);
+    else {
+      const multiplier = at(args.multiplier, channel);
+      fields[MULTIPLIER + lane] = args.sum === 64 ? reduceMultiplier(multiplier) : multiplier;
+      fields[SHIFT + lane] = at(args.shift, channel);
+    }
     if (typeof bias === "number") fields[lane] = args.sum === 64 ? 0 : bias;
     else {
       fields[BIAS64 + 2 * lane] = Number(BigInt.asIntN(32, bias));
@@ -104,7 +109,8 @@ function packRuns(
   return { fields, overread: OVERREAD + (stride - run) * 2 };
 }
 
-function prepareConv2d(kernels: Kernels, args: WideConv2dArgs): Step {
+/** spacing: more than 1 in what TRANSPOSE_CONV convolves. */
+export function prepareConv2d(kernels: Kernels, args: WideConv2dArgs, spacing = DENSE): Step {
   const mark = kernels.mark();
   const { groups, outputDepth, filterWidth, filter } = args;
   const depth = args.inputDepth / groups;
@@ -119,7 +125,7 @@ function prepareConv2d(kernels: Kernels, args: WideConv2dArgs): Step {
     shape,
     (channel, at, place) => filter[(channel * runs.length + at) * run + place],
   );
-  const values = { ...fields, ...image, groupBytes: depth * 2, depthMultiplier: 1 };
+  const values = { ...fields, ...image, groupBytes: depth * 2, depthMultiplier: 1, ...spacing };
   const bytes = convolutionBytes(args, image, outputDepth, overread);
   return makeStep(kernels, mark, "conv_2d_s16", "WideConvolution", values, bytes);
 }
@@ -188,7 +194,7 @@ function prepareFullyConnected(kernels: Kernels, args: WideFullyConnectedArgs): 
   );
 }
 
-function finish(args: SumScaling & Output, sum: number, channel: number): number {
+export function finish(args: SumScaling & Output, sum: number, channel: number): number {
   const value = requantizeChannel(args, sum, channel) + args.outputOffset;
   return clamp(value, args.activationMin, args.activationMax);
 }

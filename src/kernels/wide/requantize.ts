@@ -1,5 +1,11 @@
 /** Requantization of the int16 ops in exact integers, one value at a time. */
-import { quantizeMultiplier, requantizeDouble, requantizeSingle } from "../requantize.ts";
+import {
+  clamp,
+  quantizeMultiplier,
+  requantizeDouble,
+  requantizeSingle,
+  roundHalfAway,
+} from "../requantize.ts";
 import type { Rounding, SumScaling } from "./args.ts";
 
 /** The numbers of assembly/wide/requantize.ts and of DOUBLE_EXACT and SINGLE_EXACT. */
@@ -8,6 +14,8 @@ export const SUM_FORMS: Record<SumScaling["requantizer"], number> = {
   "tflite-single": 2,
   "tflite-wide": 32,
   "cmsis-nn-wide": 33,
+  double: 34,
+  "double-32": 35,
 };
 
 /** P4 or P5. */
@@ -34,13 +42,25 @@ export function requantizeSumNarrowed(acc: bigint, multiplier: number, shift: nu
   return Math.floor((value + 1) / 2);
 }
 
+/** Half away from zero, within int32. Source: FullyConnected with scales, LiteRT 13eade6 reference/integer_ops. */
+export function requantizeReal(acc: bigint, factor: number): number {
+  return clamp(roundHalfAway(Number(acc) * factor), -(2 ** 31), 2 ** 31 - 1);
+}
+
 /** One sum of products of an output channel, bias added, rounded. sum: exact, below 2^53. */
 export function requantizeChannel(args: SumScaling, sum: number, channel: number): number {
   const at = (values: ArrayLike<number>) => values[values.length === 1 ? 0 : channel];
-  const [multiplier, shift] = [at(args.multiplier), at(args.shift)];
   if (args.sum === 32)
-    return rescale(args.requantizer, (sum + (args.bias?.[channel] ?? 0)) | 0, multiplier, shift);
+    return rescale(
+      args.requantizer,
+      (sum + (args.bias?.[channel] ?? 0)) | 0,
+      at(args.multiplier),
+      at(args.shift),
+    );
   const acc = BigInt.asIntN(64, BigInt(sum) + (args.bias?.[channel] ?? 0n));
+  if ("factor" in args)
+    return requantizeReal(args.requantizer === "double" ? acc : BigInt.asIntN(32, acc), at(args.factor));
+  const [multiplier, shift] = [at(args.multiplier), at(args.shift)];
   return args.requantizer === "tflite-wide"
     ? requantizeSum(acc, multiplier, shift)
     : requantizeSumNarrowed(acc, multiplier, shift);
