@@ -7,6 +7,7 @@ import type {
   FixedPoint,
   FloatScale,
   FullyConnectedArgs,
+  Output,
   Requantization,
   SoftmaxArgs,
   Step,
@@ -50,10 +51,12 @@ const OPTIONAL: Partial<Record<OpName, keyof Ops>> = {
 };
 
 /** The requantizer of an op with weights. */
-export function requantizerOf({ arithmetic: { ops } }: Profile, op: Convolution): ArithmeticName {
-  return (
-    (op === "DEPTHWISE_CONV_2D" ? ops.DEPTHWISE_CONV_2D : undefined)?.requantizer ?? ops.default.requantizer
-  );
+export function requantizerOf(
+  { arithmetic: { ops } }: Profile,
+  op: Convolution | "TRANSPOSE_CONV",
+): ArithmeticName {
+  const own = op === "DEPTHWISE_CONV_2D" || op === "TRANSPOSE_CONV" ? ops[op] : undefined;
+  return (own ?? ops.default).requantizer;
 }
 
 /** input scale * filter scale / output scale, once or one a channel. narrow: the product is formed in float32. */
@@ -299,14 +302,28 @@ export function preparePooledMean(site: Site): Step | null {
 export function meanScaling(
   { inputs: [x], output, profile }: Site,
   count: number,
-): (FixedPoint | FloatScale) & { inputOffset: number; outputOffset: number; bias?: number } {
+): (FixedPoint | FloatScale) & {
+  inputOffset: number;
+  outputOffset: number;
+  bias?: number;
+} & Partial<Output> {
   const { form, requantizer } = profile.arithmetic.ops.MEAN!;
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(output) };
   const ratio = scaleOf(x) / scaleOf(output);
+  // Where codes are summed as they are, uint8 ones are.
+  const raw = x.dtype === "uint8" ? 128 : 0;
+  const zeroPoints = { input: zeroPointOf(x) + raw, output: zeroPointOf(output) + raw };
   if (form === "xnnpack") {
-    const zeroPoints = { input: zeroPointOf(x), output: zeroPointOf(output) };
     const { scale, bias } = meanXnnpack(ratio, count, zeroPoints);
-    return { requantizer: "float-even", scale: [scale], bias, inputOffset: 0, outputOffset: 0 };
+    const codes = { activationMin: raw - 128, activationMax: raw + 127 };
+    return {
+      requantizer: "float-even",
+      scale: [scale],
+      bias,
+      inputOffset: raw,
+      outputOffset: -raw,
+      ...codes,
+    };
   }
   if (form === "onnxruntime") {
     const float = Math.fround(scaleOf(x) / Math.fround(scaleOf(output) * count));
@@ -314,9 +331,9 @@ export function meanScaling(
   }
   if (form === "tflite-optimized") {
     const float = Math.fround(scaleOf(x) / (count * scaleOf(output)));
-    const zero = roundHalfAway(Math.fround(Math.fround(zeroPointOf(x) * scaleOf(x)) / scaleOf(output)));
+    const zero = roundHalfAway(Math.fround(Math.fround(zeroPoints.input * scaleOf(x)) / scaleOf(output)));
     const scaling = requantizationOf(requantizer, [{ double: float, float }]);
-    return { ...scaling, inputOffset: 0, outputOffset: zeroPointOf(output) - zero };
+    return { ...scaling, inputOffset: raw, outputOffset: zeroPointOf(output) - zero };
   }
   const { rounding, channel } = ARITHMETICS[requantizer];
   if (!channel) {

@@ -6,6 +6,7 @@ import { OPS } from "../kernels/ops.ts";
 import { meanRuns } from "../kernels/pool.ts";
 import { requantizeMultiplierXnnpack, softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
+import { profileFor } from "./delegate.ts";
 import {
   convolutionFactors,
   meanScaling,
@@ -33,7 +34,6 @@ import {
   byteActivation,
   codesOf,
   first,
-  fixedRequantizer,
   type Lowering,
   only,
   outputArgs,
@@ -42,10 +42,10 @@ import {
   sameType,
   scaleOf,
   sharesScale,
-  unary,
   unaryBytes,
   zeroPointOf,
 } from "./site.ts";
+import { refuseTransposed, transposedWindow } from "./transposed.ts";
 import { WIDE_LOWERINGS } from "./wide/lower.ts";
 import { isWide } from "./wide/site.ts";
 
@@ -55,7 +55,7 @@ export { activationRange, type Lowering, type Site } from "./site.ts";
 function convolutionRequantization(
   site: Site,
   narrow: boolean,
-  op: "CONV_2D" | "DEPTHWISE_CONV_2D" = "CONV_2D",
+  op: "CONV_2D" | "DEPTHWISE_CONV_2D" | "TRANSPOSE_CONV" = "CONV_2D",
 ): Requantization {
   return requantizationOf(requantizerOf(site.profile, op), convolutionFactors(site, narrow));
 }
@@ -158,13 +158,11 @@ const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6"
   lower: ({ inputs: [x], output, kernels, profile }) => {
     const ratio = Math.fround(scaleOf(x) / scaleOf(output));
     const { form, requantizer } = profile.arithmetic.ops.QUANTIZE;
-    // XNNPACK converts within a type only, and clamps without rescaling: the rest stays with TFLite.
-    const converted = x.dtype === output.dtype && activation === "NONE";
     const scaling =
-      form === "xnnpack" && converted
+      form === "xnnpack"
         ? { requantizer: "xnnpack-8-bit" as const, multiplier: requantizeMultiplierXnnpack(ratio) }
         : requantization(
-            form === "xnnpack" ? fixedRequantizer(requantizer) : requantizer,
+            requantizer,
             [activation === "NONE" ? scaleOf(x) / scaleOf(output) : ratio],
             [ratio],
           );
@@ -216,48 +214,24 @@ function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
 
 const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
   refuse: (site) => {
-    const { padTop, padLeft } = transposedPadding(site);
-    const [, filterHeight, filterWidth] = site.inputs[1].shape;
     return first(
       refuseWeights(site, 0),
-      only(
-        "padding: needs less than the filter",
-        padTop < filterHeight && padLeft < filterWidth && Math.min(padTop, padLeft) >= 0,
-      ),
+      only("filter: no runtime has int4 here", site.inputs[1].dtype !== "int4"),
+      refuseTransposed(site),
     );
   },
   lower: (site) => {
-    const {
-      attributes: { activation, strideHeight, strideWidth },
-      inputs: [x, filter],
-      output,
-      kernels,
-    } = site;
-    const [, inputHeight, inputWidth, inputDepth] = x.shape;
-    const [outputDepth, filterHeight, filterWidth] = filter.shape;
-    const [, outputHeight, outputWidth] = output.shape;
+    const { attributes, inputs, output, kernels } = site;
+    const [x] = inputs;
     return OPS.TRANSPOSE_CONV.prepare(kernels, {
-      ...{ inputHeight, inputWidth, inputDepth, outputHeight, outputWidth, outputDepth },
-      ...{ filterHeight, filterWidth, strideHeight, strideWidth },
-      ...transposedPadding(site),
+      ...transposedWindow(site),
       ...weights(site),
-      ...outputArgs(activation, output),
-      ...convolutionRequantization(site, x.dtype === "uint8"),
+      ...outputArgs(attributes.activation, output),
+      ...convolutionRequantization(site, x.dtype === "uint8", "TRANSPOSE_CONV"),
       inputOffset: -zeroPointOf(x),
     });
   },
 };
-
-/** Of the convolution that it transposes: from the output to the input. */
-function transposedPadding({ attributes, inputs: [, filter], output }: Site<"TRANSPOSE_CONV">) {
-  const { padding, strideHeight, strideWidth } = attributes;
-  if (typeof padding !== "string") return { padTop: padding[0], padLeft: padding[2] };
-  const [, height, width] = output.shape;
-  return {
-    padTop: windowAxis(height, filter.shape[1], strideHeight, 1, padding as "SAME" | "VALID").before,
-    padLeft: windowAxis(width, filter.shape[2], strideWidth, 1, padding as "SAME" | "VALID").before,
-  };
-}
 
 /** Every op that an integer profile runs. */
 export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
@@ -352,7 +326,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   MEAN: {
     refuse: (site) =>
       first(
-        unary(site),
+        unaryBytes(site),
         only(
           "axes: the batch cannot be reduced",
           site.attributes.axes.every((axis) => axis > 0),
@@ -477,7 +451,8 @@ export function siteOf(
   const inputs = node.inputs.map((id) => graph.tensors[id]);
   const outputs = node.outputs.map((id) => graph.tensors[id]);
   const { attributes } = node;
-  const site = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
+  const given = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
+  const site = { ...given, profile: profileFor(node.op, given) };
   const wide = isWide(site) ? WIDE_LOWERINGS[node.op] : undefined;
   const row = (wide ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
     | Lowering<OpName>

@@ -7,17 +7,18 @@ import { REAL_TABLE } from "../kernels/tables.ts";
 import { hardSwishShift, type LeakyReluArgs, type Multiplier } from "../kernels/unary.ts";
 import { elements, type OpName, type Tensor } from "./graph.ts";
 import {
+  byte,
   codesOf,
   first,
   formOf,
-  int8,
-  int8Activation,
   type Lowering,
   only,
   refuseForm,
   type Site,
+  sameType,
   scaleOf,
   unary,
+  unaryBytes,
   zeroPointOf,
 } from "./site.ts";
 
@@ -29,16 +30,17 @@ const ends = ({ inputs: [x], output }: Site) => ({
   outputZeroPoint: zeroPointOf(output),
 });
 
-const quantizedAs = ({ quantization }: Tensor, scale: number, zeroPoint: number, text: string) =>
+/** zeroPoint: of int8; of uint8 it is 128 more. */
+const quantizedAs = (output: Tensor, scale: number, zeroPoint: number, text: string) =>
   only(
-    `output: needs scale ${text} and zero point ${zeroPoint}`,
-    quantization?.scale[0] === scale && quantization.zeroPoint[0] === zeroPoint,
+    `output: needs scale ${text} and zero point ${zeroPoint + (output.dtype === "uint8" ? 128 : 0)}`,
+    scaleOf(output) === scale && zeroPointOf(output) === zeroPoint,
   );
 
 const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
   refuse: (site) =>
     first(
-      unary(site),
+      unaryBytes(site),
       refuseForm(site, "LOGISTIC"),
       formOf(site, "LOGISTIC")?.form === "onnxruntime"
         ? only("ONNX Runtime has no quantized TANH", op === "LOGISTIC")
@@ -57,7 +59,7 @@ const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
 const hardSwish: Lowering<"HARD_SWISH"> = {
   refuse: (site) =>
     first(
-      unary(site),
+      unaryBytes(site),
       only(
         "output: needs a scale of at least 1/128 of the input's",
         hardSwishShift(scaleOf(site.inputs[0]), scaleOf(site.output)) <= 0,
@@ -72,15 +74,13 @@ function signedMultiplier(value: number): Multiplier {
   return { multiplier: value < 0 ? -multiplier : multiplier, shift };
 }
 
-/** XNNPACK takes ratios of 8 fraction bits up to 128; the others stay with TFLite. */
 function leakyReluForm(site: Site<"LEAKY_RELU">) {
   const { form, requantizer } = formOf(site, "LEAKY_RELU");
   const [x] = site.inputs;
   const { alpha } = site.attributes;
   const ratio = Math.fround(scaleOf(x) / scaleOf(site.output));
   const below = Math.fround(ratio * alpha);
-  const fits = ratio >= 2 ** -8 && ratio <= 128 && Math.abs(below) >= 2 ** -8 && below > -128 && below <= 128;
-  if (form === "xnnpack" && fits) {
+  if (form === "xnnpack") {
     const [positive, negative] = [ratio, below].map(requantizeMultiplierXnnpack);
     return { form: "xnnpack" as const, positive, negative };
   }
@@ -94,7 +94,7 @@ function leakyReluForm(site: Site<"LEAKY_RELU">) {
 }
 
 const leakyRelu: Lowering<"LEAKY_RELU"> = {
-  refuse: (site) => first(unary(site), refuseForm(site, "LEAKY_RELU")),
+  refuse: (site) => first(unaryBytes(site), refuseForm(site, "LEAKY_RELU")),
   lower: (site) => {
     const { elements: count, inputZeroPoint, outputZeroPoint } = ends(site);
     if (formOf(site, "LEAKY_RELU").form === "onnxruntime") {
@@ -115,17 +115,14 @@ const leakyRelu: Lowering<"LEAKY_RELU"> = {
 /** alpha: a constant that repeats over an image. */
 const prelu: Lowering<"PRELU"> = {
   refuse: (site) => {
-    const {
-      inputs: [x, alpha],
-      output,
-    } = site;
+    const [x, alpha] = site.inputs;
     const image = x.shape.slice(1);
     const shape = alpha.shape.slice(Math.max(0, alpha.shape.length - image.length));
     return first(
       refuseForm(site, "PRELU"),
-      int8Activation(x, "input"),
-      int8(alpha, "alpha"),
-      int8Activation(output, "output"),
+      unaryBytes(site),
+      byte(alpha, "alpha"),
+      sameType(x, alpha, "alpha"),
       only("alpha: needs a constant", alpha.data !== undefined),
       only(
         "alpha: needs to broadcast to one image",

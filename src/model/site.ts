@@ -51,8 +51,8 @@ export const refuseForm = ({ profile }: { profile: Profile }, op: keyof Ops) =>
 export const unaryBytes = ({ inputs: [x], output }: Site) =>
   first(byteActivation(x, "input"), byteActivation(output, "output"), sameType(x, output));
 
-export const sameType = (x: Tensor, output: Tensor) =>
-  only(`output: needs ${x.dtype}, is ${output.dtype}`, x.dtype === output.dtype);
+export const sameType = (x: Tensor, output: Tensor, name = "output") =>
+  only(`${name}: needs ${x.dtype}, is ${output.dtype}`, x.dtype === output.dtype);
 
 export function int8Activation(tensor: Tensor, name: string): string {
   if (tensor.data) return `${name}: needs an activation, is a constant`;
@@ -85,10 +85,6 @@ export const zeroPointOf = ({ dtype, quantization }: Tensor) =>
 export function codesOf({ data }: Tensor): Int8Array {
   return data instanceof Uint8Array ? Int8Array.from(data, (code) => code - 128) : (data as Int8Array);
 }
-
-/** TFLite's MultiplyByQuantizedMultiplier as the profile's runtime is built. */
-export const fixedRequantizer = (requantizer: Requantizer) =>
-  requantizer === "tflite-single" ? ("tflite-single" as const) : ("tflite-double" as const);
 
 /** [low, high] of a fused activation in output codes. Source: CalculateActivationRangeQuantized, LiteRT. */
 export function activationRange(activation: Activation, output: Tensor): [number, number] {

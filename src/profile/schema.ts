@@ -29,10 +29,12 @@ const ratios = <T extends z.ZodRawShape>(more: T) =>
 const int16 = z.strictObject({
   /** Of one value or of two: everything but sums of products. */
   requantizer: z.enum(["tflite-double", "tflite-single"]),
-  /** Of sums with an int32 bias, which are int32. */
+  /** Of sums with an int32 bias, which are int32; those of TRANSPOSE_CONV are rounded as single values. */
   sum32: z.enum(["tflite-double", "tflite-single"]),
   /** Of sums with an int64 bias: P7, the second with 32 bits before its last shift. */
   sum64: z.enum(["tflite", "cmsis-nn"]),
+  /** FULLY_CONNECTED: as the others, or the sum times the exact quotient of the scales, half away from zero. */
+  fullyConnected: z.enum(["fixed-point", "double"]),
   /** The sum of a CONV_2D without bias. */
   withoutBias: z.enum(["int32", "int64"]),
   /** What the 513 entries of a table are computed in. */
@@ -41,6 +43,51 @@ const int16 = z.strictObject({
   powerOfTwoScales: z.enum(["shift", "general"]),
   ...evidence,
 });
+
+const ops = z.strictObject({
+  /** CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED, RELU and RELU6. */
+  default: requantized,
+  /** Where they are not the default. */
+  DEPTHWISE_CONV_2D: requantized.optional(),
+  TRANSPOSE_CONV: requantized.optional(),
+  /** Whether a per-tensor FULLY_CONNECTED forms its scale from a float32 or a double product. */
+  FULLY_CONNECTED: z.strictObject({ scaleProduct: z.enum(["float32", "double"]), ...evidence }),
+  /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */
+  ADD: requantizedForm(["tflite", "xnnpack", ...addForms]).optional(),
+  /** ratios: of the tflite form; doubles where left out. */
+  MUL: requantizedForm(["tflite", "xnnpack", "onnxruntime"])
+    .extend({ ratios: z.enum(["float32", "double"]).optional() })
+    .optional(),
+  /** float: sum times the float32 ratio of the scales over the count. average-pool: AVERAGE_POOL_2D over the plane. */
+  MEAN: requantizedForm([
+    "tflite",
+    "tflite-optimized",
+    "xnnpack",
+    "onnxruntime",
+    "float",
+    "average-pool",
+  ]).optional(),
+  AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
+  SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
+  /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale); between integers by the requantizer. */
+  QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
+  /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
+  SUB: ratios({}).optional(),
+  /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding;
+   * onnxruntime: after it, and TANH is not there. */
+  LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even", "onnxruntime"]).optional(),
+  LEAKY_RELU: tableOrFixed(["tflite", "xnnpack", "onnxruntime"]).optional(),
+  PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
+  LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
+  /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */
+  RESIZE_BILINEAR: form(["tflite", "tflite-up", "xnnpack"]).optional(),
+  /** Needed where activations.bits has 16. */
+  int16: int16.optional(),
+});
+
+/** Delegates by name; model/delegate.ts has which nodes each takes. */
+const DELEGATES = ["xnnpack"] as const;
+export type DelegateName = (typeof DELEGATES)[number];
 
 /** edge-profiles/*.json: everything that Blindspot knows of a device. Unknown fields are errors. */
 export const profileSchema = z.strictObject({
@@ -76,42 +123,9 @@ export const profileSchema = z.strictObject({
       ranges: z.literal("static"),
       ...evidence,
     }),
-    ops: z.strictObject({
-      /** CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, RELU and RELU6. */
-      default: requantized,
-      /** Where it is not the default. */
-      DEPTHWISE_CONV_2D: requantized.optional(),
-      /** Whether a per-tensor FULLY_CONNECTED forms its scale from a float32 or a double product. */
-      FULLY_CONNECTED: z.strictObject({ scaleProduct: z.enum(["float32", "double"]), ...evidence }),
-      /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */
-      ADD: requantizedForm(["tflite", "xnnpack", ...addForms]).optional(),
-      MUL: requantizedForm(["tflite", "xnnpack", "onnxruntime"]).optional(),
-      /** float: sum times the float32 ratio of the scales over the count. average-pool: AVERAGE_POOL_2D over the plane. */
-      MEAN: requantizedForm([
-        "tflite",
-        "tflite-optimized",
-        "xnnpack",
-        "onnxruntime",
-        "float",
-        "average-pool",
-      ]).optional(),
-      AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
-      SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
-      /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale); between integers by the requantizer. */
-      QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
-      /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
-      SUB: ratios({}).optional(),
-      /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding;
-       * onnxruntime: after it, and TANH is not there. */
-      LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even", "onnxruntime"]).optional(),
-      LEAKY_RELU: tableOrFixed(["tflite", "xnnpack", "onnxruntime"]).optional(),
-      PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
-      LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
-      /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */
-      RESIZE_BILINEAR: form(["tflite", "tflite-up", "xnnpack"]).optional(),
-      /** Needed where activations.bits has 16. */
-      int16: int16.optional(),
-    }),
+    ops,
+    /** A delegate that takes the nodes it can; `builtin`: what differs in those that it leaves to the runtime's own kernels. */
+    delegate: z.strictObject({ name: z.enum(DELEGATES), builtin: ops.partial(), ...evidence }).optional(),
     /** Defects of the real library that this build of it has: off unless named. */
     quirks: z.array(z.enum(Object.keys(QUIRKS) as [QuirkName, ...QuirkName[]])).optional(),
   }),

@@ -41,18 +41,18 @@ export async function startLiteRt(): Promise<LiteRt> {
   return liteRt;
 }
 
-/** Outputs of one run of a .tflite file with float32 ends. shape: the input's. */
+/** Outputs of one run of a .tflite file with float32 ends. shapes: the inputs'. */
 export async function runLiteRt(
   liteRt: LiteRt,
   file: Uint8Array,
-  input: Float32Array,
-  shape: number[],
+  inputs: readonly Float32Array[],
+  shapes: readonly number[][],
 ): Promise<Float32Array[]> {
   const model = await liteRt.loadAndCompile(file, { accelerator: "wasm" });
-  const x = new liteRt.Tensor(input, shape);
-  const outputs = await model.run([x]);
+  const xs = inputs.map((input, i) => new liteRt.Tensor(input, shapes[i]));
+  const outputs = await model.run(xs);
   const values: Float32Array[] = [];
   for (const y of outputs) values.push(Float32Array.from(await y.data()));
-  for (const made of [x, ...outputs, model]) made.delete();
+  for (const made of [...xs, ...outputs, model]) made.delete();
   return values;
 }

@@ -83,7 +83,7 @@ for (const build of BUILDS)
         [[1, 2, 3, 2], [...ramp(12)].map((v) => v >> 5), (i: number) => i % 12],
       ] as [number[], number[], (i: number) => number][])
         for (const id of ["stm32l4r5-cmsis-nn", "android-litert-xnnpack"])
-          it(`${op} spreads a constant [${shape}] over every image on ${id}`, async () => {
+          it(`${op} spreads a constant [${shape}], second or first, over every image on ${id}`, async () => {
             const tensors = [
               tensor([1, 2, 3, 2], 1, 4),
               tensor(shape, 1, 1, Int8Array.from(constant)),
@@ -98,18 +98,23 @@ for (const build of BUILDS)
               return Math.min(127, Math.max(-128, real - 3));
             });
             expect([...(await run(graphOf(tensors, nodes), input, 3, id))]).toEqual(expected);
+            const turned = Array.from(input, (q, i) =>
+              Math.min(127, Math.max(-128, of(constant[at(i)] - 1, q - 4) - 3)),
+            );
+            const first = nodes.map((node) => ({ ...node, inputs: [1, 0] })) as Node[];
+            expect([...(await run(graphOf(tensors, first), input, 3, id))]).toEqual(turned);
           });
 
-    it("names a constant where an activation must be, and a constant that does not broadcast", async () => {
+    it("names two constants, and a constant that does not broadcast", async () => {
       const attributes = { activation: "NONE" } as const;
-      const refused = async (tensors: Tensor[]) => {
-        const graph = graphOf(tensors, [{ op: "ADD", name: "n", inputs: [1, 0], outputs: [2], attributes }]);
-        return run(graph, ramp(4), 1).catch((error) => error);
-      };
       const constant = tensor([1, 4], 1, 0, ramp(4));
-      const first = await refused([tensor([1, 4], 1), constant, tensor([1, 4], 1)]);
-      expect(first).toBeInstanceOf(UnsupportedOpError);
-      expect(first.message).toContain("input 0: needs an activation, is a constant");
+      const both = graphOf(
+        [tensor([1, 4], 1), constant, tensor([1, 4], 1)],
+        [{ op: "ADD", name: "n", inputs: [1, 1], outputs: [2], attributes }],
+      );
+      const error = await run(both, ramp(4), 1).catch((reason) => reason);
+      expect(error).toBeInstanceOf(UnsupportedOpError);
+      expect(error.message).toContain("inputs: needs an activation, both are constants");
       const graph = graphOf(
         [tensor([1, 4], 1), tensor([3], 1, 0, ramp(3)), tensor([1, 4], 1)],
         [{ op: "ADD", name: "n", inputs: [0, 1], outputs: [2], attributes }],

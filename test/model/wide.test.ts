@@ -341,10 +341,11 @@ for (const build of BUILDS)
             "output: needs scale 1/32768",
           ],
           [
-            graphOf("FULLY_CONNECTED", fused, [
-              { shape, scale: 1 },
-              { shape: [1, 4], scale: 1, dtype: "int8", data: new Int8Array(4) },
-              { shape: [1, 1], scale: 0.001 },
+            graphOf("CONV_2D", { ...window, dilationHeight: 1, dilationWidth: 1 }, [
+              { shape: [1, 2, 2, 4], scale: 1 },
+              { shape: [1, 1, 1, 4], scale: 1, dtype: "int8", data: new Int8Array(4) },
+              { shape: [1], scale: 1, dtype: "int64", data: new BigInt64Array(1) },
+              { shape: [1, 2, 2, 1], scale: 0.001 },
             ]),
             "scales: needs a product below 128 times the output's",
           ],

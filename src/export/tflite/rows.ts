@@ -1,6 +1,14 @@
 import type { Node, OpName } from "../../model/graph.ts";
 import type { Fields } from "./flatbuffer.ts";
-import { activation, conv2d, depthwiseConv2d, type NodeOf, pool, transposeConv } from "./windows.ts";
+import {
+  activation,
+  biasType,
+  conv2d,
+  depthwiseConv2d,
+  type NodeOf,
+  pool,
+  transposeConv,
+} from "./windows.ts";
 import type { Row, TfliteWriter } from "./writer.ts";
 
 type Rows = { [Op in OpName]: Row<NodeOf<Op>> };
@@ -37,6 +45,7 @@ const fullyConnected: Row<NodeOf<"FULLY_CONNECTED">> = (writer, { op, inputs, ou
     [0, activation(attributes.activation)],
     [1, { int8: 0 }],
     [2, { int8: keepDims ? 1 : 0 }],
+    [4, biasType(writer, inputs[0], inputs[2])],
   ];
   writer.make(op, inputs, outputs, { options: ["FullyConnectedOptions", fields], keepDims });
   return "";

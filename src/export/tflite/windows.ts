@@ -1,4 +1,4 @@
-import { ACTIVATIONS, PADDINGS } from "../../import/tflite/schema.ts";
+import { ACTIVATIONS, PADDINGS, TENSOR_TYPES } from "../../import/tflite/schema.ts";
 import { type Activation, type Node, type Padding, windowAxis } from "../../model/graph.ts";
 import type { Field } from "./flatbuffer.ts";
 import type { Row, TfliteWriter } from "./writer.ts";
@@ -12,6 +12,12 @@ const strides = (attributes: { strideWidth: number; strideHeight: number }) =>
     [1, { int32: attributes.strideWidth }],
     [2, { int32: attributes.strideHeight }],
   ] as const;
+
+/** quantized_bias_type, which int16 needs to be told of an int32 bias. */
+export function biasType(writer: TfliteWriter, x: number, bias = -1): Field | undefined {
+  const isNarrow = writer.tensor(x).dtype === "int16" && bias !== -1 && writer.tensor(bias).dtype === "int32";
+  return isNarrow ? { int8: TENSOR_TYPES.indexOf("int32") } : undefined;
+}
 
 interface Window {
   height: number;
@@ -93,6 +99,7 @@ export const conv2d: Row<NodeOf<"CONV_2D">> = (writer, node) => {
     [3, activation(attributes.activation)],
     [4, { int32: attributes.dilationWidth }],
     [5, { int32: attributes.dilationHeight }],
+    [6, biasType(writer, x, node.inputs[2])],
   ] as const;
   writer.make("CONV_2D", biased(writer, node, x), outputs, { options: ["Conv2DOptions", fields] });
   return "";
@@ -142,6 +149,7 @@ export const transposeConv: Row<NodeOf<"TRANSPOSE_CONV">> = (writer, node) => {
     [0, paddingField(padding)],
     ...strides(attributes),
     [3, activation(attributes.activation)],
+    [4, biasType(writer, x, bias[0])],
   ] as const;
   writer.make("TRANSPOSE_CONV", [shape, filter, x, ...bias], outputs, {
     options: ["TransposeConvOptions", fields],

@@ -1,9 +1,9 @@
-/** ADD, SUB and MUL of two int16 activations, or of one and a constant. */
-import type { Step } from "../../kernels/args.ts";
+/** ADD, SUB and MUL of int16. */
 import { addMultipliers, quantizeMultiplier } from "../../kernels/requantize.ts";
 import { powerOfTwo } from "../../kernels/wide/logistic.ts";
 import { WIDE_OPS } from "../../kernels/wide/ops.ts";
 import { elements } from "../graph.ts";
+import { refuseOperands, sharesSecond, withOperands } from "../operands.ts";
 import { first, type Lowering, only, type Site, scaleOf } from "../site.ts";
 import { has16Bits, outputArgs, rulesOf, symmetric } from "./site.ts";
 
@@ -12,55 +12,27 @@ const MAX_OPERAND_SHIFT = 15;
 
 type Elementwise = Site<"ADD" | "SUB" | "MUL">;
 
-/** Two activations of one shape, or one and a constant whose dimensions, the last ones aligned, are its image's or 1. */
 function refuseBinary(site: Site): string {
   const {
     inputs: [a, b],
     output,
   } = site;
-  const image = a.shape.slice(1);
-  const fits = b.shape.every(
-    (size, axis) => size === 1 || size === image[image.length - b.shape.length + axis],
-  );
   return first(
     has16Bits(site),
-    symmetric(a, "input 0"),
+    symmetric({ ...a, data: undefined }, "input 0"),
     symmetric({ ...b, data: undefined }, "input 1"),
     symmetric(output, "output"),
-    b.data
-      ? only("input 1: needs to broadcast to one image of input 0", fits)
-      : only("inputs: need one shape (no broadcasting)", String(a.shape) === String(b.shape)),
+    refuseOperands(site),
   );
 }
 
-const elementwise = ({ attributes, inputs: [, b], output }: Elementwise) => ({
-  ...outputArgs(attributes.activation, output),
-  elements: elements(output.shape.slice(1)),
+const elementwise = (site: Elementwise) => ({
+  ...outputArgs(site.attributes.activation, site.output),
+  elements: elements(site.output.shape.slice(1)),
   input1Offset: 0,
   input2Offset: 0,
-  input2Shared: b.data !== undefined,
+  input2Shared: sharesSecond(site),
 });
-
-/** A constant second operand is spread over one image, which all images share. */
-function bindConstant({ inputs: [a, b], kernels }: Site, prepare: () => Step): Step {
-  if (!b.data) return prepare();
-  const address = kernels.place(spread(b.data as Int16Array, b.shape, a.shape.slice(1)));
-  const { input2Bytes: _, ...step } = prepare();
-  return { ...step, bind: (operands) => step.bind({ ...operands, input2: address }) };
-}
-
-function spread(values: Int16Array, shape: readonly number[], image: readonly number[]): Int16Array {
-  const padded = image.map((_, axis) => shape[shape.length - image.length + axis] ?? 1);
-  return Int16Array.from({ length: elements(image) }, (_, index) => {
-    let at = 0;
-    for (let axis = image.length - 1, rest = index, stride = 1; axis >= 0; axis--) {
-      if (padded[axis] > 1) at += (rest % image[axis]) * stride;
-      stride *= padded[axis];
-      rest = Math.floor(rest / image[axis]);
-    }
-    return values[at];
-  });
-}
 
 /**
  * Which operand is shifted right and by how much, where the model asks for it, the runtime knows it and all three scales are
@@ -112,7 +84,7 @@ export const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
           requantizer: rulesOf(site).requantizer,
           ...addMultipliers(scaleOf(a), scaleOf(b), scaleOf(output), 15, narrow),
         };
-    return bindConstant(site, () => WIDE_OPS.ADD.prepare(kernels, { ...common, ...form }));
+    return withOperands(site, () => WIDE_OPS.ADD.prepare(kernels, { ...common, ...form }));
   },
 });
 
@@ -123,10 +95,12 @@ export const MUL: Lowering<"MUL"> = {
       inputs: [a, b],
       output,
       kernels,
+      profile,
     } = site;
-    const scaling = quantizeMultiplier((scaleOf(a) * scaleOf(b)) / scaleOf(output));
+    const round = profile.arithmetic.ops.MUL?.ratios === "float32" ? Math.fround : (ratio: number) => ratio;
+    const scaling = quantizeMultiplier(round(round(scaleOf(a) * scaleOf(b)) / scaleOf(output)));
     const { requantizer } = rulesOf(site);
-    return bindConstant(site, () =>
+    return withOperands(site, () =>
       WIDE_OPS.MUL.prepare(kernels, { ...elementwise(site), requantizer, ...scaling }),
     );
   },

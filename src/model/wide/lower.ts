@@ -21,7 +21,7 @@ import {
   zeroPointOf,
 } from "../site.ts";
 import { MUL, sum } from "./elementwise.ts";
-import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./products.ts";
+import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV } from "./products.ts";
 import { has16Bits, outputArgs, quantized, rulesOf, symmetric, typed, unary, windowArgs } from "./site.ts";
 
 /** A row's sum of exponentials must fit an int32. */
@@ -223,7 +223,7 @@ const DEQUANTIZE: Lowering<"DEQUANTIZE"> = {
 };
 
 /** Scales are divided in float32. Source: TFLite activations.cc, ReluPrepare. */
-const relu = (activation: Activation): Lowering<"RELU" | "RELU6" | "RELU_N1_TO_1"> => ({
+const relu = (activation: Activation): Lowering<"RELU" | "RELU6"> => ({
   refuse: unary,
   lower: (site) => rescale(site, activation, Math.fround(scaleOf(site.inputs[0]) / scaleOf(site.output))),
 });
@@ -261,6 +261,7 @@ export const WIDE_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   CONV_2D,
   DEPTHWISE_CONV_2D,
   FULLY_CONNECTED,
+  TRANSPOSE_CONV,
   ADD: sum(1),
   SUB: sum(-1),
   MUL,
@@ -278,7 +279,6 @@ export const WIDE_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   DEQUANTIZE,
   RELU: relu("RELU"),
   RELU6: relu("RELU6"),
-  RELU_N1_TO_1: relu("RELU_N1_TO_1"),
   LEAKY_RELU,
   LOGISTIC: table("LOGISTIC"),
   TANH: table("TANH"),
