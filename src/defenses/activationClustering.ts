@@ -1,5 +1,5 @@
 import type { Random } from "../random.ts";
-import { type ClassFeatures, classFeatures, FEWEST } from "./classFeatures.ts";
+import { byClass, type ClassFeatures, classFeatures, FEWEST } from "./classFeatures.ts";
 import { type Components, principalComponents, whitened } from "./components.ts";
 import type { Defense, Figure } from "./defense.ts";
 import { decided, notRunnable, rounded } from "./outcome.ts";
@@ -147,6 +147,7 @@ export const activationClustering: Defense<ActivationClusteringOptions> = {
   threshold: THRESHOLD,
   thresholdSource: "Chen et al. 2019: a silhouette of about 0.10 to 0.15; 0.15 taken",
   signal: "auroc",
+  needs: ["training"],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
@@ -164,7 +165,7 @@ export const activationClustering: Defense<ActivationClusteringOptions> = {
     if (results.length === 0) return notRunnable(`No label has ${FEWEST} training images.`, passes);
     const order = results.toSorted((a, b) => b.plain.score - a.plain.score || a.label - b.label);
     const score = Math.max(0, order[0].plain.score);
-    const target = results.find(({ label }) => label === material.truth.target);
+    const target = results.find(({ label }) => label === material.truth?.target);
     const white = Math.max(0, ...results.map((result) => result.white.score));
     return decided(
       {
@@ -184,6 +185,7 @@ export const activationClustering: Defense<ActivationClusteringOptions> = {
           poisonShare: target && target.poisoned.reduce((a, b) => a + b, 0) / target.poisoned.length,
         },
         figures: [bars(results), scatter(target ?? order[0])],
+        perClass: byClass(subject.classes, results, ({ plain }) => plain.score),
       },
       THRESHOLD,
       passes,

@@ -1,6 +1,7 @@
 import type { PoisonedSet } from "../attacks/attack.ts";
 import { permutation, type Random } from "../random.ts";
 import type { Subject } from "./defense.ts";
+import { rounded } from "./outcome.ts";
 
 /** Penultimate features of the training images that carry one label. */
 export interface ClassFeatures {
@@ -50,4 +51,15 @@ export function* classFeatures(
       poisoned: Uint8Array.from(indices, (index) => training.poisoned[index]),
     };
   }
+}
+
+/** A value of every class, 0 for those that were left out; four decimals. */
+export function byClass<Found extends { label: number }>(
+  classes: number,
+  found: readonly Found[],
+  value: (found: Found) => number,
+): number[] {
+  const values = new Array<number>(classes).fill(0);
+  for (const each of found) values[each.label] = rounded(value(each), 4);
+  return values;
 }

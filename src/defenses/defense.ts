@@ -71,9 +71,20 @@ export interface Material {
   test: ImageSet;
   /** Test images whose class is not the target, stamped; labels are the true ones. For a clean model: its twin's trigger. */
   triggered: ImageSet;
-  /** For a clean model: the trigger and target of its backdoored twin, with backdoored false. */
-  truth: { backdoored: boolean; target: number; trigger: Trigger };
+  /** Null where nobody knows: an audit of a stranger's model. */
+  truth: Truth | null;
 }
+
+/** For a clean model: the trigger and target of its backdoored twin, with backdoored false. */
+export interface Truth {
+  backdoored: boolean;
+  target: number;
+  trigger: Trigger;
+}
+
+/** What a defense cannot do without, beside the subject and clean images: the training set with its poison, or images that
+ * bear the trigger. */
+export type Need = "training" | "triggered";
 
 export type Verdict = "detected" | "not detected" | "not runnable";
 
@@ -132,6 +143,8 @@ export interface Outcome {
   /** Measured against the truth, for evaluation: AUROC, true-positive rates, norms… NaN never. */
   measures: Record<string, number>;
   figures: Figure[];
+  /** Of defenses that judge classes: how suspicious each one is, in the unit of the score. */
+  perClass?: number[];
   /** Images through the model. */
   passes: { forward: number; backward: number };
 }
@@ -149,6 +162,7 @@ export interface Defense<Options extends object = object> {
   thresholdSource: string;
   /** The per-sample or per-model measure by which FP32 signal is judged (> 0.9 = has signal), e.g. "auroc". */
   signal: string;
+  needs: readonly Need[];
   /** The defaults: those of "quick". */
   options: Options;
   /** Sizes for a first look, for some minutes and for a study; the algorithm is the same. */

@@ -166,6 +166,7 @@ export const finePruning: Defense<FinePruningOptions> = {
   threshold: THRESHOLD,
   thresholdSource: "ours: repaired when half of all triggered images no longer reach the target",
   signal: "repair",
+  needs: ["triggered"],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
@@ -175,6 +176,7 @@ export const finePruning: Defense<FinePruningOptions> = {
         `Channels cannot be pruned: ${subject.missing.pruning ?? "weights and activations are not visible"}.`,
         passes,
       );
+    if (!material.truth) return notRunnable("The class that the attack aims at is not known.", passes);
     const { pruning } = subject;
     const images: Images = {
       validation: slice(material.clean, 0, options.validation),

@@ -1,7 +1,7 @@
 import type { Trigger } from "../attacks/attack.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Random } from "../random.ts";
-import type { Defense, Figure, Material, Outcome, Subject } from "./defense.ts";
+import type { Defense, Figure, Material, Outcome, Subject, Truth } from "./defense.ts";
 import { firstOthers, slice } from "./images.ts";
 import { decided, notRunnable, rounded } from "./outcome.ts";
 import { metered, type Passes } from "./passes.ts";
@@ -203,7 +203,6 @@ function figures(
   found: { findings: ClassFinding[]; form: Form; flagged: number[]; top: number; bound: number },
 ): Figure[] {
   const { findings, form, flagged, top } = found;
-  const { target, trigger } = material.truth;
   const shown = findings.map(({ value }, c) => ({
     label: String(c),
     value: rounded(form.shown(value), 3),
@@ -220,6 +219,8 @@ function figures(
     },
     triggerFigure(`Found for class ${top}, the most suspicious`, findings[top], subject),
   ];
+  if (!material.truth) return list;
+  const { target, trigger } = material.truth;
   if (top !== target)
     list.push(triggerFigure(`Found for class ${target}, the true target`, findings[target], subject));
   return [...list, truthFigure(trigger)];
@@ -242,7 +243,6 @@ function judge(
   passes: Passes,
 ): Outcome {
   const form = subject.gradient ? BY_GRADIENT : BY_PATCHES;
-  const { target, trigger } = material.truth;
   const values = findings.map((found) => found.value);
   const { median, deviation, indices } = anomaly(values);
   if (deviation === 0)
@@ -253,7 +253,16 @@ function judge(
   const flagged = suspects.filter((c) => indices[c] > THRESHOLD);
   const top = suspects[0] ?? order[0];
   const success = (c: number) => heldOutSuccess(subject, findings[c], c, material.test, options.heldOut);
-  const targetSuccess = success(target);
+  const topSuccess = success(top);
+  const againstTruth = ({ target, trigger }: Truth) => ({
+    targetValue: form.shown(values[target]),
+    targetToMedian: median === 0 ? null : values[target] / median,
+    targetAnomalyIndex: indices[target],
+    targetRank: rankOf(target, values),
+    targetFirst: flagged[0] === target ? 1 : 0,
+    maskIou: maskIou(findings[target], trigger.mask),
+    invertedAsr: top === target ? topSuccess : success(target),
+  });
   return decided(
     {
       reason:
@@ -268,15 +277,10 @@ function judge(
         meanSuccess: findings.reduce((sum, found) => sum + found.success, 0) / findings.length,
         median: form.shown(median),
         deviation,
-        targetValue: form.shown(values[target]),
-        targetToMedian: median === 0 ? null : values[target] / median,
-        targetAnomalyIndex: indices[target],
-        targetRank: rankOf(target, values),
-        targetFirst: flagged[0] === target ? 1 : 0,
-        maskIou: maskIou(findings[target], trigger.mask),
-        invertedAsr: targetSuccess,
-        topInvertedAsr: top === target ? targetSuccess : success(top),
+        ...(material.truth && againstTruth(material.truth)),
+        topInvertedAsr: topSuccess,
       },
+      perClass: findings.map(({ solved }, c) => (solved ? rounded(Math.max(0, indices[c]), 4) : 0)),
       figures: figures(subject, material, {
         findings,
         form,
@@ -308,6 +312,7 @@ export const neuralCleanse: Defense<NeuralCleanseOptions> = {
   threshold: THRESHOLD,
   thresholdSource: "Wang et al. 2019 (a third of clean 10-class models exceeds it if norms are normal)",
   signal: "targetRank",
+  needs: [],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {

@@ -9,6 +9,7 @@ export interface Findings {
   /** Undefined, null and non-finite values are left out: what cannot be measured has no entry. */
   measures: Record<string, number | null | undefined>;
   figures: Figure[];
+  perClass?: number[];
 }
 
 function known(measures: Findings["measures"]): Record<string, number> {

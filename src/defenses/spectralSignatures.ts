@@ -1,4 +1,4 @@
-import { type ClassFeatures, classFeatures, FEWEST } from "./classFeatures.ts";
+import { byClass, type ClassFeatures, classFeatures, FEWEST } from "./classFeatures.ts";
 import { principalComponents } from "./components.ts";
 import type { Defense, Figure } from "./defense.ts";
 import { decided, notRunnable, rounded } from "./outcome.ts";
@@ -120,6 +120,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
   threshold: THRESHOLD,
   thresholdSource: "ours, provisional: the paper filters images and does not judge models",
   signal: "auroc",
+  needs: ["training"],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {
@@ -137,7 +138,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
     if (spectra.length === 0) return notRunnable(`No label has ${FEWEST} training images.`, passes);
     const order = spectra.toSorted((a, b) => b.ratio - a.ratio || a.label - b.label);
     const flagged = order.filter(({ ratio }) => ratio > THRESHOLD).map(({ label }) => label);
-    const target = spectra.find(({ label }) => label === material.truth.target);
+    const target = spectra.find(({ label }) => label === material.truth?.target);
     return decided(
       {
         reason: `Label ${order[0].label} is the most one-dimensional: its first singular value is ${order[0].ratio.toFixed(2)} times its second.`,
@@ -149,6 +150,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
           kurtosisScore: Math.max(...spectra.map(({ kurtosis }) => kurtosis)),
         },
         figures: [bars(spectra, flagged), histogram(target ?? order[0])],
+        perClass: byClass(subject.classes, spectra, ({ ratio }) => ratio),
       },
       THRESHOLD,
       passes,

@@ -158,6 +158,7 @@ export const strip: Defense<StripOptions> = {
   threshold: THRESHOLD,
   thresholdSource: "ours: half of the triggered inputs; the paper decides per input",
   signal: "auroc",
+  needs: ["triggered"],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
   async run(observed, material, options, random, progress) {

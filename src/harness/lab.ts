@@ -2,7 +2,7 @@ import type { PoisonedSet, PreparedAttack } from "../attacks/attack.ts";
 import { badnet, poisonRateForTargetShare, stampedTest } from "../attacks/badnet.ts";
 import { type Dataset, type ImageSet, select } from "../data/dataset.ts";
 import { limited } from "../data/split.ts";
-import type { Material } from "../defenses/defense.ts";
+import type { Material, Truth } from "../defenses/defense.ts";
 import { wilson } from "../defenses/statistics.ts";
 import type { FloatBackend } from "../float/backend.ts";
 import { readModel, type SavedModel, writeModel } from "../model/file.ts";
@@ -88,7 +88,7 @@ export function heldImages({ dataset }: Pick<Lab, "dataset">, count: number, use
 }
 
 /** What defender and auditor hold for one model. */
-export function materialOf(lab: Lab, spec: ModelSpec): Material {
+export function materialOf(lab: Lab, spec: ModelSpec): Material & { truth: Truth } {
   const { dataset, preset } = lab;
   const attack = attackOf(dataset, spec);
   const test = firstImages(dataset.test, preset.testImages);

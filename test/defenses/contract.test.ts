@@ -100,6 +100,24 @@ describe.each(DEFENSES.map((defense) => [defense.id, defense] as const))("%s", (
     if (id !== "strip") expect(reason).toContain(subject.missing.features);
   });
 
+  test("judges the same where nobody knows the truth, and measures nothing against it", async () => {
+    const outcome = await defense.run(
+      planted(true),
+      { ...MATERIAL.backdoored, truth: null },
+      optionsOf(defense),
+      seededRandom(5),
+      () => {},
+    );
+    const informed = await outcomeAt(defense, "A0");
+    if (id === "finePruning") expect(outcome.verdict).toBe("not runnable");
+    else expect([outcome.score, outcome.flagged]).toEqual([informed.score, informed.flagged]);
+    expect(Object.keys(outcome.measures).filter((name) => /target|maskIou/.test(name))).toEqual([]);
+    if (outcome.perClass) {
+      expect(outcome.perClass).toHaveLength(planted(true).classes);
+      expect(outcome.perClass.indexOf(Math.max(...outcome.perClass))).toBe(informed.flagged[0]);
+    }
+  });
+
   test("reports progress up to its total and never beyond", async () => {
     const seen: [number, number][] = [];
     await defense.run(planted(true), MATERIAL.backdoored, defense.options, seededRandom(1), (done, total) =>
