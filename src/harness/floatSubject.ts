@@ -1,15 +1,12 @@
 import type { Pixels, Subject } from "../defenses/defense.ts";
+import { UnsupportedOpError } from "../errors.ts";
 import type { FloatBackend } from "../float/backend.ts";
-import {
-  forward,
-  inputGradient,
-  observe,
-  type Prepared,
-  penultimateTensor,
-  prepare,
-} from "../float/execute.ts";
+import { forward, inputGradient, observe, type Prepared, prepare } from "../float/execute.ts";
+import { OPERATORS } from "../float/operators.ts";
 import { tune } from "../float/train.ts";
+import { classifierOf, cutAtLogits, type Head } from "../model/classifier.ts";
 import type { Graph } from "../model/graph.ts";
+import type { Convention } from "../model/imageInput.ts";
 import { type OpenSubject, softmaxRows } from "./access.ts";
 
 /** The last FULLY_CONNECTED in plain numbers. filter: [classes][depth]. */
@@ -20,11 +17,10 @@ export interface DenseTail {
   bias: Float32Array;
 }
 
-/** The tail of a float graph that ends in a FULLY_CONNECTED without activation. */
-export function denseTail(graph: Graph): DenseTail {
-  const node = graph.nodes.findLast(({ op }) => op === "FULLY_CONNECTED")!;
-  const [filter, bias] = node.inputs.slice(1).map((id) => graph.tensors[id]);
-  const [classes, depth] = filter.shape;
+/** The last layer of a float classifier. */
+export function denseTail(graph: Graph, { node, depth }: Head): DenseTail {
+  const [filter, bias] = graph.nodes[node].inputs.slice(1).map((id) => graph.tensors[id]);
+  const classes = filter.shape[0];
   return {
     depth,
     classes,
@@ -76,19 +72,46 @@ export function meanOfChannels(features: Float32Array, depth: number): Float32Ar
   return Float32Array.from(sums, (sum) => sum / count);
 }
 
-/** A float model at A0. graph: batch norm folded, ending at logits. Dispose when done: it holds backend memory. */
+/** Images in [0, 1], as this project's own networks take them. */
+export const UNIT_PIXELS: Convention = { name: "0..1", factor: 1 / 255, offset: 0 };
+
+/** A float model at A0. graph: batch norm folded. taken: what it takes a pixel for. Dispose when done: it holds backend memory.
+ * @throws UnsupportedOpError, ModelFormatError. */
 export function floatSubject(
   backend: FloatBackend,
-  graph: Graph,
+  whole: Graph,
   name: string,
+  taken: Convention = UNIT_PIXELS,
 ): OpenSubject & { dispose(): void } {
+  const { classes, height, width, channels, logits, head } = classifierOf(whole, name, taken);
+  const graph = cutAtLogits(whole, logits);
+  checkOperators(graph, name);
   const prepared = prepare(backend, graph);
-  const [height, width, channels] = prepared.inputShape;
-  const tail = denseTail(graph);
-  const { classes, depth } = tail;
-  const features = rememberByPixels((pixels, count) => featuresOf(prepared, depth, pixels, count));
-  const scores = (pixels: Pixels, count: number) => forward(prepared, pixels, count);
+  const unit = taken.factor === UNIT_PIXELS.factor && taken.offset === 0;
+  const given = (pixels: Pixels) => (unit ? pixels : asTaken(pixels, taken));
+  const scores = (pixels: Pixels, count: number) => forward(prepared, given(pixels), count);
   const shape = { access: "A0" as const, integer: false, classes, height, width, channels };
+  const base = {
+    ...shape,
+    name,
+    scoreKind: "logits" as const,
+    scores,
+    probabilities: (pixels: Pixels, count: number) => softmaxRows(scores(pixels, count), classes),
+    gradient: (pixels: Pixels, count: number, of: (logits: Float32Array) => Float32Array) => {
+      const found = inputGradient(prepared, given(pixels), count, of);
+      if (!unit) for (let i = 0; i < found.gradient.length; i++) found.gradient[i] *= 255 * taken.factor;
+      return found;
+    },
+    missing: {} as Subject["missing"],
+    dispose: () => prepared.dispose(),
+  };
+  if (!head) {
+    const reason = "the scores come from no single linear layer, so there are no features";
+    return { ...base, missing: { features: reason, pruning: reason, tune: reason } };
+  }
+  const tail = denseTail(graph, head);
+  const { depth } = tail;
+  const features = rememberByPixels((pixels, count) => featuresOf(prepared, head, given(pixels), count));
   const without = (dropped: readonly number[]): Subject => {
     const set = new Set(dropped);
     return {
@@ -99,29 +122,36 @@ export function floatSubject(
       missing: {},
     };
   };
-  return {
-    ...shape,
-    name,
-    scoreKind: "logits",
-    scores,
-    probabilities: (pixels, count) => softmaxRows(scores(pixels, count), classes),
+  const open: ReturnType<typeof floatSubject> = {
+    ...base,
     features,
     featureDepth: depth,
-    gradient: (pixels, count, logitsGradient) => inputGradient(prepared, pixels, count, logitsGradient),
     pruning: {
       channels: depth,
       meanActivation: (pixels, count) => meanOfChannels(features(pixels, count), depth),
       without,
     },
-    tune: async (images, options) =>
-      floatSubject(backend, await tune(backend, graph, images, options), `${name}, tuned`),
-    missing: {},
-    dispose: () => prepared.dispose(),
   };
+  if (unit)
+    open.tune = async (images, options) =>
+      floatSubject(backend, await tune(backend, graph, images, options), `${name}, tuned`);
+  else open.missing.tune = "only a network on pixels of 0..1 can be tuned here";
+  return open;
 }
 
-function featuresOf(prepared: Prepared, depth: number, pixels: Pixels, count: number): Float32Array {
-  const tensor = penultimateTensor(prepared.graph);
+/** Pixels by which `pixel / 255` is what the model takes them for. */
+export function asTaken(pixels: Pixels, { factor, offset }: Convention): Float32Array {
+  return Float32Array.from(pixels, (pixel) => 255 * (factor * pixel + offset));
+}
+
+function checkOperators({ nodes }: Graph, where: string): void {
+  const unknown = nodes.flatMap(({ op, name }, i) =>
+    op in OPERATORS ? [] : [`${i} ${op} ${name.slice(0, 40)}: no float kernel with a gradient`],
+  );
+  if (unknown.length > 0) throw new UnsupportedOpError(where, unknown);
+}
+
+function featuresOf(prepared: Prepared, { features: tensor, depth }: Head, pixels: Pixels, count: number) {
   const features = new Float32Array(count * depth);
   observe(prepared, pixels, count, [tensor], (values, first) => {
     features.set(values.get(tensor)!, first * depth);

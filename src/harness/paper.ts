@@ -3,6 +3,7 @@ import type { Subject } from "../defenses/defense.ts";
 import type { FloatBackend } from "../float/backend.ts";
 import { observe, prepare } from "../float/execute.ts";
 import { foldBatchNorm } from "../float/fold.ts";
+import { classifierOf } from "../model/classifier.ts";
 import type { Graph } from "../model/graph.ts";
 import { dynamicLinear, paperFormula, paperInt4AsCoded } from "../quantize/paper.ts";
 import { seededRandom } from "../random.ts";
@@ -25,7 +26,7 @@ const unchanged = <T>(value: T) => value;
 
 /** quantize_dynamic reaches the one Linear, and its backward pass gives nothing. */
 function int8Dynamic(inner: Subject, graph: Graph): Subject {
-  const tail = denseTail(graph);
+  const tail = denseTail(graph, classifierOf(graph, graph.name).head!);
   const size = inner.height * inner.width * inner.channels;
   const scores: Subject["scores"] = (pixels, count) =>
     dynamicLinear(tail.filter, tail.bias, inner.features!(pixels, count));

@@ -2,14 +2,14 @@
 import type { Tensor } from "./graph.ts";
 
 /** real = factor * pixel + offset, pixel in 0..255. */
-interface Convention {
+export interface Convention {
   name: string;
   factor: number;
   offset: number;
 }
 
 /** In the order of preference where two fit equally. */
-const CONVENTIONS: readonly Convention[] = [
+export const CONVENTIONS: readonly Convention[] = [
   { name: "0..1", factor: 1 / 255, offset: 0 },
   { name: "0..255", factor: 1, offset: 0 },
   { name: "-1..1", factor: 1 / 127.5, offset: -1 },
@@ -45,6 +45,23 @@ export function codeOf(
   if (!codes || !quantization) return undefined;
   const code = Math.floor(real / quantization.scale[0] + 0.5) + quantization.zeroPoint[0];
   return Math.min(codes[1], Math.max(codes[0], code));
+}
+
+/** What an image is to an input of which the convention is known. Undefined for types that have no codes. */
+export function imageInputAs(
+  tensor: Pick<Tensor, "dtype" | "quantization">,
+  { name, factor, offset }: Convention,
+): ImageInput | undefined {
+  const reals = Array.from({ length: 256 }, (_, pixel) => factor * pixel + offset);
+  if (tensor.dtype === "float32")
+    return {
+      convention: name,
+      rule: `x = ${factor === 1 ? "" : `${factor} * `}pixel + ${offset}`,
+      values: reals,
+    };
+  if (!CODES[tensor.dtype] || !tensor.quantization) return undefined;
+  const rule = "q = round(real / scale) + zero point";
+  return { convention: name, rule, values: reals.map((real) => codeOf(real, tensor)!) };
 }
 
 /**

@@ -98,16 +98,16 @@ export const IMAGE_INPUT: Quantization = { scale: Float32Array.of(1 / 255), zero
 /**
  * Static post-training quantization, TFLite's scheme: symmetric int8 or int4 weights, asymmetric int8 activations from
  * calibrated ranges, int32 bias of scale s_in * s_w. Adds the SOFTMAX that a shipped classifier ends with.
- * graph: float, batch norm folded, one image input in [0, 1], one output of logits. Unused tensors are dropped.
+ * graph: float, batch norm folded, one image input (of [0, 1] unless `image` says what), one output of logits. Unused tensors are dropped.
  */
 export function quantizeStatic(
   graph: Graph,
   activations: ActivationQuantizations,
   scheme: StaticScheme,
+  image: Quantization = IMAGE_INPUT,
 ): Graph {
   const tensors: Tensor[] = graph.tensors.map((tensor) => ({ ...tensor }));
-  for (const id of graph.inputs)
-    tensors[id] = int8(tensors[id], scheme.powerOfTwo ? activations(id) : IMAGE_INPUT);
+  for (const id of graph.inputs) tensors[id] = int8(tensors[id], scheme.powerOfTwo ? activations(id) : image);
   const nodes = graph.nodes.map((node) => quantizeNode(node, tensors, activations, scheme));
   const [logits] = graph.outputs;
   const probabilities = tensors.push(int8({ ...tensors[logits], name: "probabilities" }, SOFTMAX_OUTPUT)) - 1;

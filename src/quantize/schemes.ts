@@ -1,4 +1,6 @@
 /** Schemes of the families that need powers of two, beside those of the harness. */
+import { ARITHMETICS } from "../kernels/arithmetics.ts";
+import type { Profile } from "../profile/schema.ts";
 import type { StaticScheme } from "./ptq.ts";
 
 export const POWER_OF_TWO_SCHEMES = {
@@ -31,3 +33,17 @@ export const POWER_OF_TWO_SCHEMES = {
     },
   },
 } as const satisfies Record<string, { text: string; scheme: StaticScheme }>;
+
+/** The static scheme whose models a device takes. weightBits: one of those that its profile names. */
+export function schemeFor({ arithmetic }: Profile, weightBits: 8 | 4): StaticScheme {
+  const { ops, weights, bias } = arithmetic;
+  const { granularity } = weights;
+  if (!ARITHMETICS[ops.default.requantizer].powerOfTwo) return { weightBits, granularity };
+  return {
+    weightBits,
+    granularity,
+    powerOfTwo: true,
+    ...(ops.MEAN?.form === "average-pool" && { pooledMean: true }),
+    ...(bias && { bias: { bits: bias.bits, unit: bias.unit } }),
+  };
+}
