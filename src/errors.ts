@@ -32,3 +32,11 @@ export class DataError extends Error {
     super(`${where}: expected ${expected}, got ${got}`);
   }
 }
+
+/** A policy of an audit that is not one. */
+export class PolicyError extends Error {
+  override name = "PolicyError";
+  constructor(where: string, expected: string, got: string) {
+    super(`${where}: expected ${expected}, got ${got}`);
+  }
+}

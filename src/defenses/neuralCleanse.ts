@@ -322,6 +322,11 @@ export const neuralCleanse: Defense<NeuralCleanseOptions> = {
         `Neither gradients nor scores are visible: ${subject.missing.gradient ?? "only the label is given"}.`,
         passes,
       );
+    if (subject.classes < 3)
+      return notRunnable(
+        `Of ${subject.classes} classes none can stand out: the anomaly index needs three or more.`,
+        passes,
+      );
     const wanted = subject.gradient ? options.inversion.images : options.patches.images;
     const images = slice(material.clean, 0, wanted);
     const { findings, obstacle } = search(subject, images, options, random, progress);

@@ -1,13 +1,12 @@
-import type { ImageSet } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
 import type { FloatBackend } from "./backend.ts";
-import { observe, prepare } from "./execute.ts";
+import { observe, type Pixels, prepare } from "./execute.ts";
 
 /** Smallest and largest value of every activation over the images, by tensor index, as min/max calibration has them. */
 export function calibrate(
   backend: FloatBackend,
   graph: Graph,
-  images: ImageSet,
+  images: { count: number; pixels: Pixels },
 ): Map<number, { minimum: number; maximum: number }> {
   const ids = graph.nodes.map(({ outputs }) => outputs[0]);
   const ranges = new Map(ids.map((id) => [id, { minimum: Infinity, maximum: -Infinity }]));

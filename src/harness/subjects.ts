@@ -48,11 +48,13 @@ export function seenBy(lab: Lab, subject: OpenSubject, level: AccessLevel, profi
 /** All that decides what an integer network of this experiment computes on a profile, without sources and confidences:
  * equal for profiles that differ only in ops that the network does not have. */
 export function arithmeticOf(lab: Pick<Lab, "profiles">, { model, precision, profile }: Target): unknown {
-  if (precision === "fp32") return "fp32";
-  const { arithmetic, access } = profileOf(lab, profile!);
+  return precision === "fp32" ? "fp32" : arithmeticFor(profileOf(lab, profile!), opsOf(model.architecture));
+}
+
+/** All of a profile that decides what a graph of these ops computes, without sources and confidences. */
+export function arithmeticFor({ arithmetic, access }: Profile, used: ReadonlySet<string>): unknown {
   const { weights: _, activations: __, ops, ...whole } = arithmetic;
-  const used = opsOf(model.architecture);
-  const own = Object.entries(ops).filter(([op]) => used.has(op));
+  const own = Object.entries(ops).filter(([op]) => op === "default" || used.has(op));
   return {
     ...(withoutEvidence(whole) as object),
     ops: withoutEvidence(Object.fromEntries(own)),
@@ -64,7 +66,7 @@ export function arithmeticOf(lab: Pick<Lab, "profiles">, { model, precision, pro
 function opsOf(architecture: ModelSpec["architecture"]): Set<string> {
   const shape = { height: 32, width: 32, channels: 3, widthParam: 4, random: seededRandom(0) };
   const { nodes } = ARCHITECTURES[architecture](2, shape);
-  return new Set(["default", "SOFTMAX", ...nodes.map(({ op }) => op)]);
+  return new Set(["SOFTMAX", ...nodes.map(({ op }) => op)]);
 }
 
 function withoutEvidence(value: unknown): unknown {
