@@ -12,7 +12,8 @@ import {
   WEIGHTS_8,
 } from "./accumulate";
 import { Convolution, FullyConnected, Packed } from "./params";
-import { NONE, PANEL_BYTES, PANEL_LANES, requantizePanel } from "./requantize";
+import { NONE, PANEL_BYTES, PANEL_LANES } from "./lanes";
+import { requantizePanel } from "./requantize";
 import { clearPadding, widenImage, widenRun } from "./widen";
 
 /** Pixels of a chunk; scratch starts with their addresses, their sums (of all channels) and their accumulators. */

@@ -1,17 +1,14 @@
 /** ADD, SUB and MUL of two int8 tensors of one shape. */
-import { Add, Elementwise, Mul } from "./params";
 import {
   DOUBLE_ALIGNED,
   doublingHighMultiplyLanes,
   FLOAT_EVEN,
   floatEvenLanes,
-  isDouble,
   outputLanes,
-  requantizeDouble,
-  requantizeOne,
-  requantizeSingle,
   SINGLE_ALIGNED,
-} from "./requantize";
+} from "./lanes";
+import { Add, Elementwise, Mul } from "./params";
+import { isDouble, requantizeDouble, requantizeOne, requantizeSingle } from "./requantize";
 
 /** What a rescaling by one multiplier and shift adds before its shift; vectors, so that loops hold them in registers.
  * Double: half of 2^-shift to the 32-bit high product. Single: half of the whole shift to the 64-bit product. */

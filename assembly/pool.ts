@@ -1,6 +1,7 @@
 /** AVERAGE_POOL_2D, MAX_POOL_2D and MEAN. */
 import { Mean, Pool } from "./params";
-import { outputLanes, requantizeOne, storeLanes } from "./requantize";
+import { outputLanes, storeLanes } from "./lanes";
+import { requantizeOne } from "./requantize";
 
 /** sums[i] += input[i], count int8 values into int32. */
 @inline

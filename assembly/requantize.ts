@@ -1,30 +1,37 @@
-/** From int32 accumulators to int8: the requantizers of ARITHMETIC.md section 1, exact for every int32, and the vector
- * forms that need bounds. src/kernels/requantizers.ts chooses and says why; numbers are shared with it by a test. */
+/** From int32 accumulators to int8: the requantizers of ARITHMETIC.md section 1, exact for every int32; lanes.ts has their
+ * vector forms. src/kernels/requantizers.ts chooses and says why; numbers are shared with it by a test. */
+import {
+  clampLanes,
+  DOUBLE_ALIGNED,
+  DOUBLE_WIDE,
+  DOUBLE_EXACT,
+  eightLanes,
+  FLOAT_EVEN,
+  MULTIPLIER,
+  NONE,
+  offsetOf,
+  PANEL_LANES,
+  SCALE,
+  SHIFT,
+  SINGLE_ALIGNED,
+  SINGLE_WIDE,
+  sharedOf,
+  storeLanes,
+  VECTOR,
+} from "./lanes";
 import { Primitive, Requantized } from "./params";
-import { NEON_DOUBLE, requantizeRare } from "./rounding";
-
-export const DOUBLE_EXACT: i32 = 0;
-export const DOUBLE_BOUNDED: i32 = 1;
-export const SINGLE_EXACT: i32 = 2;
-export const SINGLE_BOUNDED: i32 = 3;
-export const FLOAT_EVEN: i32 = 4;
-export const NONE: i32 = 5;
-export const DOUBLE_ALIGNED: i32 = 6;
-export const SINGLE_ALIGNED: i32 = 7;
-
-/** A panel holds eight channels, eight lanes of four bytes a field. SCALE (float32) stands where MULTIPLIER does. */
-export const PANEL_LANES: i32 = 8;
-export const PANEL_BYTES: usize = 192;
-const MULTIPLIER: usize = 32;
-const SCALE: usize = 32;
-const SHIFT: usize = 64;
-/** Bounded: 2^(30 + shift), the factor that shifts right by -shift in a high multiply. Aligned: the factor that brings a
- * channel to the right shift of all of them, 2^(shift - least shift), doubled in the single form. */
-const POWER: usize = 96;
-/** Double: half of 2^-shift, and all ones (aligned: the factor) where shift < 0. Single: eight i64, half of the whole shift. */
-const NUDGE: usize = 128;
-const MASK: usize = 160;
-const ROUNDING: usize = 128;
+import {
+  CARRY_SHIFT,
+  FLOAT_UP,
+  FLOOR_NUDGE,
+  HALF_AWAY,
+  HALF_EVEN,
+  NEON_DOUBLE,
+  requantizeRare,
+  SIXTEEN_BIT,
+  TOWARD_ZERO,
+  WRAP_SIXTEEN,
+} from "./rounding";
 
 /** floor((a * b + 2^30) / 2^31), the low 32 bits: only INT_MIN * INT_MIN does not fit. Source: CMSIS-NN 7.0.0
  * arm_nn_doubling_high_mult_no_sat. */
@@ -69,12 +76,12 @@ export function requantizeFloat(acc: i32, scale: f32, low: i32, high: i32): i32 
 
 @inline
 export function isDouble(requantizer: i32): bool {
-  return requantizer == DOUBLE_EXACT || requantizer == DOUBLE_BOUNDED || requantizer == DOUBLE_ALIGNED;
+  return requantizer == DOUBLE_EXACT || requantizer == DOUBLE_WIDE || requantizer == DOUBLE_ALIGNED;
 }
 
 /** Any requantizer of one value, offset and clamp included. The sum with the offset does not wrap. */
 export function requantizeOne(
-  requantizer: i32,
+  form: i32,
   acc: i32,
   multiplier: i32,
   shift: i32,
@@ -83,6 +90,7 @@ export function requantizeOne(
   low: i32,
   high: i32,
 ): i32 {
+  const requantizer = form >= NEON_DOUBLE + VECTOR ? form - VECTOR : form;
   let value: i32;
   if (requantizer == FLOAT_EVEN) value = requantizeFloat(acc, scale, low - offset, high - offset);
   else if (isDouble(requantizer)) value = requantizeDouble(acc, multiplier, shift);
@@ -90,99 +98,6 @@ export function requantizeOne(
     value = requantizeRare(requantizer, acc, multiplier, shift, scale, low - offset, high - offset);
   } else value = requantizeSingle(acc, multiplier, shift);
   return min(max(value, low - offset), high - offset) + offset;
-}
-
-/** Writes the first `lanes` of eight int8. */
-@inline
-export function storeLanes(address: usize, values: v128, lanes: i32): void {
-  if (lanes == 8) {
-    v128.store_lane<i64>(address, values, 0);
-    return;
-  }
-  let bits = i64x2.extract_lane(values, 0);
-  for (let lane = 0; lane < lanes; lane++, bits >>= 8) store<i8>(address + <usize>lane, <i8>bits);
-}
-
-/** High words of the 64-bit products of x and y. */
-@inline
-function multiplyHigh(x: v128, y: v128): v128 {
-  return v128.shuffle<i32>(i64x2.extmul_low_i32x4_s(x, y), i64x2.extmul_high_i32x4_s(x, y), 1, 3, 5, 7);
-}
-
-/** High words of the 64-bit products of x and y, with low and high added to the products. */
-@inline
-function multiplyAddHigh(x: v128, y: v128, low: v128, high: v128): v128 {
-  return v128.shuffle<i32>(
-    i64x2.add(i64x2.extmul_low_i32x4_s(x, y), low),
-    i64x2.add(i64x2.extmul_high_i32x4_s(x, y), high),
-    1,
-    3,
-    5,
-    7,
-  );
-}
-
-/** SRDHM of four lanes; |acc| < 2^30. */
-@inline
-export function doublingHighMultiplyLanes(acc: v128, multiplier: v128): v128 {
-  const half = i64x2.splat((<i64>1) << 31);
-  return multiplyAddHigh(i32x4.shl(acc, 1), multiplier, half, half);
-}
-
-/** P4 of four lanes with a shift each; |acc| < 2^28 and shift in [-28, 0]. */
-@inline
-function doubleLanes(acc: v128, multiplier: v128, power: v128, nudge: v128, mask: v128): v128 {
-  const high = doublingHighMultiplyLanes(acc, multiplier);
-  const nudged = i32x4.add(i32x4.add(high, nudge), v128.and(i32x4.shr_s(high, 31), mask));
-  return multiplyHigh(i32x4.shl(nudged, 2), power);
-}
-
-/** P5 of four lanes with a shift each; |acc| < 2^28 and shift in [-28, 0]. rounding*: 2^(33 - shift). */
-@inline
-function singleLanes(acc: v128, multiplier: v128, power: v128, roundingLow: v128, roundingHigh: v128): v128 {
-  return multiplyHigh(multiplyAddHigh(i32x4.shl(acc, 3), multiplier, roundingLow, roundingHigh), power);
-}
-
-/** P4 of four lanes whose factors bring them to one right shift; |acc| * factor < 2^30 and right <= 29.
- * factor: 2^(right + shift); below: the same, or 0 where shift is 0; nudge: half of 2^right. */
-@inline
-function doubleAlignedLanes(
-  acc: v128,
-  multiplier: v128,
-  factor: v128,
-  below: v128,
-  nudge: v128,
-  right: i32,
-): v128 {
-  const high = doublingHighMultiplyLanes(acc, multiplier);
-  const correction = v128.and(i32x4.shr_s(high, 31), below);
-  return i32x4.shr_s(i32x4.sub(i32x4.add(i32x4.mul(high, factor), nudge), correction), right);
-}
-
-/** P5 of four lanes; |acc| * factor < 2^31 and right <= 29. factor: 2^(right + shift + 1); rounding: 2^(31 + right). */
-@inline
-function singleAlignedLanes(acc: v128, multiplier: v128, factor: v128, rounding: v128, right: i32): v128 {
-  return i32x4.shr_s(multiplyAddHigh(i32x4.mul(acc, factor), multiplier, rounding, rounding), right);
-}
-
-/** Clamped and rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. |low|, |high| < 2^21. */
-@inline
-export function floatEvenLanes(acc: v128, scale: v128, low: v128, high: v128): v128 {
-  const value = f32x4.pmin(f32x4.pmax(f32x4.mul(f32x4.convert_i32x4_s(acc), scale), low), high);
-  return i32x4.sub(f32x4.add(value, f32x4.splat(12582912.0)), i32x4.splat(0x4b400000));
-}
-
-/** Offset and clamp of eight lanes of int32, as int8 in the low half. */
-@inline
-export function outputLanes(
-  low4: v128,
-  high4: v128,
-  offset: v128,
-  activationMin: v128,
-  activationMax: v128,
-): v128 {
-  const sum = i16x8.add_sat_s(i16x8.narrow_i32x4_s(low4, high4), offset);
-  return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(sum, sum), activationMin), activationMax);
 }
 
 function requantizeExact(
@@ -219,7 +134,10 @@ function storeAccumulators(acc: usize, pixels: i32, output: usize, outputStride:
   }
 }
 
-function requantizeDoubleBounded(
+/** By a vector form, its number known to the compiler. */
+@inline
+function requantizeVectors(
+  form: i32,
   p: Requantized,
   panel: usize,
   acc: usize,
@@ -228,123 +146,15 @@ function requantizeDoubleBounded(
   outputStride: usize,
   lanes: i32,
 ): void {
-  const offset = i16x8.splat(<i16>p.outputOffset),
-    low = i8x16.splat(<i8>p.activationMin),
-    high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER),
-    multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const power0 = v128.load(panel, POWER),
-    power1 = v128.load(panel, POWER + 16);
-  const nudge0 = v128.load(panel, NUDGE),
-    nudge1 = v128.load(panel, NUDGE + 16);
-  const mask0 = v128.load(panel, MASK),
-    mask1 = v128.load(panel, MASK + 16);
-  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value0 = doubleLanes(v128.load(acc), multiplier0, power0, nudge0, mask0);
-    const value1 = doubleLanes(v128.load(acc, 16), multiplier1, power1, nudge1, mask1);
-    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
-  }
-}
-
-function requantizeSingleBounded(
-  p: Requantized,
-  panel: usize,
-  acc: usize,
-  pixels: i32,
-  output: usize,
-  outputStride: usize,
-  lanes: i32,
-): void {
-  const offset = i16x8.splat(<i16>p.outputOffset),
-    low = i8x16.splat(<i8>p.activationMin),
-    high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER),
-    multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const power0 = v128.load(panel, POWER),
-    power1 = v128.load(panel, POWER + 16);
-  const rounding0 = v128.load(panel, ROUNDING),
-    rounding1 = v128.load(panel, ROUNDING + 16);
-  const rounding2 = v128.load(panel, ROUNDING + 32),
-    rounding3 = v128.load(panel, ROUNDING + 48);
-  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value0 = singleLanes(v128.load(acc), multiplier0, power0, rounding0, rounding1);
-    const value1 = singleLanes(v128.load(acc, 16), multiplier1, power1, rounding2, rounding3);
-    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
-  }
-}
-
-function requantizeDoubleAligned(
-  p: Requantized,
-  panel: usize,
-  acc: usize,
-  pixels: i32,
-  output: usize,
-  outputStride: usize,
-  lanes: i32,
-): void {
-  const offset = i16x8.splat(<i16>p.outputOffset),
-    low = i8x16.splat(<i8>p.activationMin),
-    high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER),
-    multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const factor0 = v128.load(panel, POWER),
-    factor1 = v128.load(panel, POWER + 16);
-  const below0 = v128.load(panel, MASK),
-    below1 = v128.load(panel, MASK + 16);
-  const right = p.rightShift,
-    nudge = i32x4.splat((1 << right) >> 1);
-  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value0 = doubleAlignedLanes(v128.load(acc), multiplier0, factor0, below0, nudge, right);
-    const value1 = doubleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, below1, nudge, right);
-    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
-  }
-}
-
-function requantizeSingleAligned(
-  p: Requantized,
-  panel: usize,
-  acc: usize,
-  pixels: i32,
-  output: usize,
-  outputStride: usize,
-  lanes: i32,
-): void {
-  const offset = i16x8.splat(<i16>p.outputOffset),
-    low = i8x16.splat(<i8>p.activationMin),
-    high = i8x16.splat(<i8>p.activationMax);
-  const multiplier0 = v128.load(panel, MULTIPLIER),
-    multiplier1 = v128.load(panel, MULTIPLIER + 16);
-  const factor0 = v128.load(panel, POWER),
-    factor1 = v128.load(panel, POWER + 16);
-  const right = p.rightShift,
-    rounding = i64x2.splat((<i64>1) << (31 + right));
-  for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value0 = singleAlignedLanes(v128.load(acc), multiplier0, factor0, rounding, right);
-    const value1 = singleAlignedLanes(v128.load(acc, 16), multiplier1, factor1, rounding, right);
-    storeLanes(output, outputLanes(value0, value1, offset, low, high), lanes);
-  }
-}
-
-function requantizeFloatEven(
-  p: Requantized,
-  panel: usize,
-  acc: usize,
-  pixels: i32,
-  output: usize,
-  outputStride: usize,
-  lanes: i32,
-): void {
-  const offset = i16x8.splat(<i16>p.outputOffset),
-    low8 = i8x16.splat(<i8>p.activationMin),
-    high8 = i8x16.splat(<i8>p.activationMax);
-  const low = f32x4.splat(<f32>(p.activationMin - p.outputOffset)),
+  const shared = sharedOf(form, p),
+    offset = offsetOf(form, p),
+    right = p.rightShift,
     high = f32x4.splat(<f32>(p.activationMax - p.outputOffset));
-  const scale0 = v128.load(panel, SCALE),
-    scale1 = v128.load(panel, SCALE + 16);
+  const low8 = i8x16.splat(<i8>p.activationMin),
+    high8 = i8x16.splat(<i8>p.activationMax);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value0 = floatEvenLanes(v128.load(acc), scale0, low, high);
-    const value1 = floatEvenLanes(v128.load(acc, 16), scale1, low, high);
-    storeLanes(output, outputLanes(value0, value1, offset, low8, high8), lanes);
+    const value = eightLanes(form, v128.load(acc), v128.load(acc, 16), panel, right, shared, offset, high);
+    storeLanes(output, clampLanes(value, value, low8, high8), lanes);
   }
 }
 
@@ -363,16 +173,36 @@ export function requantizePanel(
 ): void {
   if (p.requantizer == NONE) return storeAccumulators(acc, pixels, output, outputStride, lanes);
   if (ASC_FEATURE_SIMD) {
-    if (p.requantizer == DOUBLE_ALIGNED)
-      return requantizeDoubleAligned(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == SINGLE_ALIGNED)
-      return requantizeSingleAligned(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == DOUBLE_BOUNDED)
-      return requantizeDoubleBounded(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == SINGLE_BOUNDED)
-      return requantizeSingleBounded(p, panel, acc, pixels, output, outputStride, lanes);
-    if (p.requantizer == FLOAT_EVEN)
-      return requantizeFloatEven(p, panel, acc, pixels, output, outputStride, lanes);
+    switch (p.requantizer) {
+      case DOUBLE_ALIGNED:
+        return requantizeVectors(DOUBLE_ALIGNED, p, panel, acc, pixels, output, outputStride, lanes);
+      case SINGLE_ALIGNED:
+        return requantizeVectors(SINGLE_ALIGNED, p, panel, acc, pixels, output, outputStride, lanes);
+      case FLOAT_EVEN:
+        return requantizeVectors(FLOAT_EVEN, p, panel, acc, pixels, output, outputStride, lanes);
+      case DOUBLE_WIDE:
+        return requantizeVectors(DOUBLE_WIDE, p, panel, acc, pixels, output, outputStride, lanes);
+      case SINGLE_WIDE:
+        return requantizeVectors(SINGLE_WIDE, p, panel, acc, pixels, output, outputStride, lanes);
+      case NEON_DOUBLE + VECTOR:
+        return requantizeVectors(NEON_DOUBLE + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case HALF_AWAY + VECTOR:
+        return requantizeVectors(HALF_AWAY + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case HALF_EVEN + VECTOR:
+        return requantizeVectors(HALF_EVEN + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case TOWARD_ZERO + VECTOR:
+        return requantizeVectors(TOWARD_ZERO + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case FLOOR_NUDGE + VECTOR:
+        return requantizeVectors(FLOOR_NUDGE + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case SIXTEEN_BIT + VECTOR:
+        return requantizeVectors(SIXTEEN_BIT + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case WRAP_SIXTEEN + VECTOR:
+        return requantizeVectors(WRAP_SIXTEEN + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case CARRY_SHIFT + VECTOR:
+        return requantizeVectors(CARRY_SHIFT + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+      case FLOAT_UP + VECTOR:
+        return requantizeVectors(FLOAT_UP + VECTOR, p, panel, acc, pixels, output, outputStride, lanes);
+    }
   }
   requantizeExact(p, panel, acc, pixels, output, outputStride, lanes);
 }

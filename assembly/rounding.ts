@@ -4,13 +4,13 @@ import { Primitive } from "./params";
 import { doublingHighMultiply } from "./requantize";
 
 export const NEON_DOUBLE: i32 = 8;
-const HALF_AWAY: i32 = 9;
-const HALF_EVEN: i32 = 10;
-const TOWARD_ZERO: i32 = 11;
-const FLOOR_NUDGE: i32 = 12;
-const SIXTEEN_BIT: i32 = 13;
-const WRAP_SIXTEEN: i32 = 14;
-const CARRY_SHIFT: i32 = 15;
+export const HALF_AWAY: i32 = 9;
+export const HALF_EVEN: i32 = 10;
+export const TOWARD_ZERO: i32 = 11;
+export const FLOOR_NUDGE: i32 = 12;
+export const SIXTEEN_BIT: i32 = 13;
+export const WRAP_SIXTEEN: i32 = 14;
+export const CARRY_SHIFT: i32 = 15;
 export const FLOAT_UP: i32 = 16;
 
 @inline

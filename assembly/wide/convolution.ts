@@ -12,7 +12,7 @@ import {
   WEIGHTS_8,
 } from "../accumulate";
 import { Convolution, Packed, WideConvolution, WideFullyConnected } from "../params";
-import { PANEL_LANES } from "../requantize";
+import { PANEL_LANES } from "../lanes";
 import { clearPadding } from "../widen";
 import {
   clampOutput,

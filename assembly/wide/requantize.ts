@@ -1,6 +1,7 @@
 /** From int64 sums to int32, and the two int32 forms that int16 ops use. */
 import { Primitive } from "../params";
-import { DOUBLE_EXACT, requantizeDouble, requantizeSingle } from "../requantize";
+import { DOUBLE_EXACT } from "../lanes";
+import { requantizeDouble, requantizeSingle } from "../requantize";
 
 /** Forms of a sum of int16 by int8 products beside DOUBLE_EXACT and SINGLE_EXACT of an int32 one. */
 export const SUM64_TFLITE: i32 = 32;

@@ -1,9 +1,9 @@
 /** The forms a requantizer has in wasm, and when each may be used. assembly/requantize.ts has the code. */
 import type { Requantization } from "./args.ts";
 
-/** Channels of a panel, and its bytes: six fields of eight lanes. */
+/** Channels of a panel, and its words: seven fields of eight lanes. */
 export const PANEL_LANES = 8;
-const PANEL_WORDS = 48;
+const PANEL_WORDS = 56;
 
 interface Channel {
   multiplier: number;
@@ -27,9 +27,12 @@ const SHIFT = 16;
 const POWER = 24;
 const NUDGE = 32;
 const MASK = 40;
+const FACTOR = 48;
 
 const bounded: Form["allows"] = (accBound, shifts) =>
-  accBound < 2 ** 28 && shifts.min >= -28 && shifts.max <= 0;
+  accBound * 2 ** Math.max(shifts.max, 0) < 2 ** 28 && shifts.min >= -28;
+const wide: Form["allows"] = (accBound, shifts) =>
+  accBound * 2 ** Math.max(shifts.max, 0) < 2 ** 30 && shifts.min >= -30;
 const aligned: Form["allows"] = (accBound, shifts) =>
   accBound * 2 ** (shifts.max - shifts.min) < 2 ** 30 && shifts.min >= -29 && shifts.max <= 0;
 const always = () => true;
@@ -39,9 +42,56 @@ function packFixedPoint(words: Int32Array, lane: number, { multiplier, shift }: 
   words[SHIFT + lane] = shift;
 }
 
+/** Fields of the wide and the bounded forms. before: the left shift before the product. Returns the right shift. */
+function packBounded(words: Int32Array, lane: number, channel: Channel, before: number): number {
+  packFixedPoint(words, lane, channel);
+  const right = Math.max(-channel.shift, 0);
+  words[FACTOR + lane] = 2 ** (Math.max(channel.shift, 0) + before);
+  words[POWER + lane] = 2 ** (30 - right);
+  return right;
+}
+
+/** A high product, then a right shift that half is added before. away: -1 where ties below zero go away from it. */
+const packDouble =
+  (before: number, away: 0 | -1): Form["pack"] =>
+  (words, lane, channel) => {
+    const right = packBounded(words, lane, channel, before);
+    words[NUDGE + lane] = right === 0 ? 0 : 2 ** (right - 1);
+    words[MASK + lane] = right === 0 ? 0 : away;
+  };
+
+/** One rounding of the product after a left shift, of which `bits` are lost. rounding: what is added to it. */
+const packSingle =
+  (rounding: (bits: bigint) => bigint, before = 3): Form["pack"] =>
+  (words, lane, channel) => {
+    const right = packBounded(words, lane, channel, before);
+    const added = rounding(BigInt(right + 31 + before));
+    words[NUDGE + 2 * lane] = Number(BigInt.asIntN(32, added));
+    words[NUDGE + 2 * lane + 1] = Number(added >> 32n);
+  };
+const half = (bits: bigint) => 1n << (bits - 1n);
+
 function packScale(words: Int32Array, lane: number, { scale }: Channel): void {
   new Float32Array(words.buffer, words.byteOffset, words.length)[MULTIPLIER + lane] = scale;
 }
+
+/** Rare roundings: the scalar form of each has this number, the vector form VECTOR more. least: of the shifts. */
+const RARE: readonly {
+  id: number;
+  requantizer: Exclude<Requantization["requantizer"], "none">;
+  pack: Form["pack"];
+  least?: number;
+}[] = [
+  { id: 8, requantizer: "neon-double", pack: packDouble(1, 0) },
+  { id: 9, requantizer: "half-away", pack: packSingle(half) },
+  { id: 10, requantizer: "half-even", pack: packSingle(half) },
+  { id: 11, requantizer: "toward-zero", pack: packSingle((bits) => (1n << bits) - 1n) },
+  { id: 12, requantizer: "floor-nudge", pack: packDouble(1, -1) },
+  { id: 13, requantizer: "sixteen-bit", pack: packDouble(0, 0) },
+  { id: 14, requantizer: "wrap-sixteen", pack: packDouble(1, 0), least: 0 },
+  { id: 15, requantizer: "carry-shift", pack: packSingle(half) },
+];
+const VECTOR = 16;
 
 /** The first form of a requantizer that allows a layer is taken. */
 export const FORMS: readonly Form[] = [
@@ -59,13 +109,11 @@ export const FORMS: readonly Form[] = [
   {
     id: 1,
     requantizer: "tflite-double",
-    reason: "doubled and shifted left by two, a value fits 32 bits if |acc| < 2^28; no left shift",
-    allows: bounded,
+    reason: "two 64-bit products, right for every accumulator; shifts of 31 would need a factor below 1",
+    allows: (_, shifts) => shifts.min >= -30,
     pack(words, lane, channel) {
-      packFixedPoint(words, lane, channel);
-      const right = -channel.shift;
-      words[POWER + lane] = 2 ** (30 - right);
-      words[NUDGE + lane] = right === 0 ? 0 : 2 ** (right - 1);
+      const right = packBounded(words, lane, channel, 0);
+      words[NUDGE + lane] = right === 0 ? 0 : 2 ** 29;
       words[MASK + lane] = right === 0 ? 0 : -1;
     },
   },
@@ -90,15 +138,9 @@ export const FORMS: readonly Form[] = [
   {
     id: 3,
     requantizer: "tflite-single",
-    reason: "shifted left by three, a value fits 32 bits if |acc| < 2^28; no left shift",
-    allows: bounded,
-    pack(words, lane, channel) {
-      packFixedPoint(words, lane, channel);
-      words[POWER + lane] = 2 ** (30 + channel.shift);
-      const rounding = 1n << BigInt(33 - channel.shift);
-      words[NUDGE + 2 * lane] = Number(BigInt.asIntN(32, rounding));
-      words[NUDGE + 2 * lane + 1] = Number(rounding >> 32n);
-    },
+    reason: "two 64-bit products, of which the first fits 62 bits",
+    allows: wide,
+    pack: packSingle(half, 0),
   },
   {
     id: 2,
@@ -114,30 +156,33 @@ export const FORMS: readonly Form[] = [
     allows: always,
     pack: packScale,
   },
-  ...(
-    [
-      [8, "neon-double"],
-      [9, "half-away"],
-      [10, "half-even"],
-      [11, "toward-zero"],
-      [12, "floor-nudge"],
-      [13, "sixteen-bit"],
-      [14, "wrap-sixteen"],
-      [15, "carry-shift"],
-    ] as const
-  ).map(
-    ([id, requantizer]): Form => ({
+  ...RARE.flatMap(({ id, requantizer, pack, least = -28 }): Form[] => [
+    {
+      id: id + VECTOR,
+      requantizer,
+      reason: "of rare families, in vectors: shifted left by up to three, a value fits 32 bits",
+      allows: (accBound, shifts) => bounded(accBound, shifts) && shifts.min >= least,
+      pack,
+    },
+    {
       id,
       requantizer,
       reason: "of rare families: 64-bit scalar, right for every accumulator",
-      allows: requantizer === "wrap-sixteen" ? (_, { min }) => min >= 0 : always,
+      allows: (_, shifts) => least < 0 || shifts.min >= least,
       pack: packFixedPoint,
-    }),
-  ),
+    },
+  ]),
+  {
+    id: 16 + VECTOR,
+    requantizer: "float-up",
+    reason: "of rare families: clamped before it is rounded, so right for every accumulator",
+    allows: always,
+    pack: packScale,
+  },
   {
     id: 16,
     requantizer: "float-up",
-    reason: "of rare families: scalar, clamped before it is rounded",
+    reason: "the same in scalar code, for ops that requantize few values",
     allows: always,
     pack: packScale,
   },
