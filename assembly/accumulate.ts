@@ -4,23 +4,29 @@
  * sixteen int8. As int4 they are eight bytes: the first four channels in the low nibbles, the others in the high ones.
  * Lanes of a vector are thus 4 channels x 2 k, an activation pair is read by one load_splat, and no sum crosses lanes. */
 
+import { clampLanes, eightLanes, NONE } from "./lanes";
+
 export const WEIGHTS_8: i32 = 8;
 export const WEIGHTS_4: i32 = 4;
+/** Transformed weights (winograd.ts), which need more than eight bits. */
+export const WEIGHTS_16: i32 = 16;
 
 /** Bytes of weights a pair of values. */
 @inline
 export function pairBytes(bits: i32): usize {
-  return bits == WEIGHTS_8 ? 16 : 8;
+  return <usize>(bits << 1);
 }
 
 @inline
 function lowWeights(bits: i32, weights: usize): v128 {
+  if (bits == WEIGHTS_16) return v128.load(weights);
   const bytes = v128.load_ext<i8>(weights);
   return bits == WEIGHTS_8 ? bytes : i16x8.shr_s(i16x8.shl(bytes, 12), 12);
 }
 
 @inline
 function highWeights(bits: i32, weights: usize): v128 {
+  if (bits == WEIGHTS_16) return v128.load(weights, 16);
   return bits == WEIGHTS_8 ? v128.load_ext<i8>(weights, 8) : i16x8.shr_s(v128.load_ext<i8>(weights), 4);
 }
 
@@ -29,9 +35,69 @@ function multiplyAdd(acc: v128, x: v128, y: v128): v128 {
   return i32x4.add(acc, i32x4.dot_i16x8_s(x, y));
 }
 
-/** pixels: four addresses of int16; offsets: offsetCount byte offsets, a run of `pairs` pairs at each; acc: [4][8]. */
+/** Four pixels by the eight channels of a panel: by NONE the accumulators themselves, [4][8] one after the other, else
+ * int8, step1 to step3 bytes from the first. */
+@inline
+export function finishFour(
+  form: i32,
+  right: i32,
+  shared: v128,
+  offset: v128,
+  low: v128,
+  high: v128,
+  panel: usize,
+  c00: v128,
+  c01: v128,
+  c10: v128,
+  c11: v128,
+  c20: v128,
+  c21: v128,
+  c30: v128,
+  c31: v128,
+  output: usize,
+  step1: usize,
+  step2: usize,
+  step3: usize,
+): void {
+  if (form == NONE) {
+    v128.store(output, c00);
+    v128.store(output, c01, 16);
+    v128.store(output, c10, 32);
+    v128.store(output, c11, 48);
+    v128.store(output, c20, 64);
+    v128.store(output, c21, 80);
+    v128.store(output, c30, 96);
+    v128.store(output, c31, 112);
+    return;
+  }
+  const first = clampLanes(
+    eightLanes(form, c00, c01, panel, right, shared, offset, shared),
+    eightLanes(form, c10, c11, panel, right, shared, offset, shared),
+    low,
+    high,
+  );
+  v128.store_lane<i64>(output, first, 0);
+  v128.store_lane<i64>(output + step1, first, 1);
+  const second = clampLanes(
+    eightLanes(form, c20, c21, panel, right, shared, offset, shared),
+    eightLanes(form, c30, c31, panel, right, shared, offset, shared),
+    low,
+    high,
+  );
+  v128.store_lane<i64>(output + step2, second, 0);
+  v128.store_lane<i64>(output + step3, second, 1);
+}
+
+/** pixels: four addresses of int16; offsets: offsetCount byte offsets, a run of `pairs` pairs at each; panel: biases and
+ * what the form needs; the rest as in finishFour. */
 @inline
 export function accumulateFour(
+  form: i32,
+  right: i32,
+  constant: v128,
+  offset: v128,
+  low: v128,
+  high: v128,
   bits: i32,
   pixels: usize,
   shared: usize,
@@ -39,15 +105,18 @@ export function accumulateFour(
   offsetCount: i32,
   pairs: i32,
   weights: usize,
-  bias: usize,
-  acc: usize,
+  panel: usize,
+  output: usize,
+  step1: usize,
+  step2: usize,
+  step3: usize,
 ): void {
   const a0 = <usize>load<u32>(pixels) + shared,
     a1 = <usize>load<u32>(pixels, 4) + shared;
   const a2 = <usize>load<u32>(pixels, 8) + shared,
     a3 = <usize>load<u32>(pixels, 12) + shared;
-  const bias0 = v128.load(bias),
-    bias1 = v128.load(bias, 16);
+  const bias0 = v128.load(panel),
+    bias1 = v128.load(panel, 16);
   let c00 = bias0,
     c01 = bias1,
     c10 = bias0,
@@ -77,14 +146,7 @@ export function accumulateFour(
       weights += pairBytes(bits);
     }
   }
-  v128.store(acc, c00);
-  v128.store(acc, c01, 16);
-  v128.store(acc, c10, 32);
-  v128.store(acc, c11, 48);
-  v128.store(acc, c20, 64);
-  v128.store(acc, c21, 80);
-  v128.store(acc, c30, 96);
-  v128.store(acc, c31, 112);
+  finishFour(form, right, constant, offset, low, high, panel, c00, c01, c10, c11, c20, c21, c30, c31, output, step1, step2, step3);
 }
 
 /** The same for one pixel. */
@@ -187,6 +249,7 @@ export function accumulateDepthwiseFour(
 /** Weight of lane and half of a pair: lanes 0..3 in low nibbles, 4..7 in high ones. */
 @inline
 function weight(bits: i32, weights: usize, lane: i32, half: i32): i32 {
+  if (bits == WEIGHTS_16) return <i32>load<i16>(weights + <usize>((lane * 2 + half) << 1));
   if (bits == WEIGHTS_8) return <i32>load<i8>(weights + <usize>(lane * 2 + half));
   const byte = <i32>load<i8>(weights + <usize>((lane & 3) * 2 + half));
   return lane < 4 ? (byte << 28) >> 28 : byte >> 4;

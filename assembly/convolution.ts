@@ -12,7 +12,16 @@ import {
   WEIGHTS_8,
 } from "./accumulate";
 import { Convolution, FullyConnected, Packed } from "./params";
-import { NONE, PANEL_BYTES, PANEL_LANES } from "./lanes";
+import {
+  DOUBLE_ALIGNED,
+  FLOAT_EVEN,
+  NONE,
+  offsetOf,
+  PANEL_BYTES,
+  PANEL_LANES,
+  SINGLE_ALIGNED,
+  sharedOf,
+} from "./lanes";
 import { requantizePanel } from "./requantize";
 import { clearPadding, widenImage, widenRun } from "./widen";
 
@@ -42,11 +51,31 @@ function accumulatePanel(
     pairs = p.pairs;
   let i = 0;
   if (ASC_FEATURE_SIMD) {
+    const zero = i64x2.splat(0);
     for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
       accumulateDepthwiseFour(bits, addresses, shared, offsets, pairs, weights, panel, acc);
     }
     for (; i + 1 < count; i += 4, addresses += 16, acc += 128) {
-      accumulateFour(bits, addresses, shared, offsets, offsetCount, pairs, weights, panel, acc);
+      accumulateFour(
+        NONE,
+        0,
+        zero,
+        zero,
+        zero,
+        zero,
+        bits,
+        addresses,
+        shared,
+        offsets,
+        offsetCount,
+        pairs,
+        weights,
+        panel,
+        acc,
+        0,
+        0,
+        0,
+      );
     }
     if (i < count) accumulateOne(bits, addresses, shared, offsets, offsetCount, pairs, weights, panel, acc);
   } else {
@@ -56,6 +85,102 @@ function accumulatePanel(
       else accumulateScalar(bits, pixel, offsets, offsetCount, pairs, weights, panel, acc);
     }
   }
+}
+
+/** The panel of eight whole channels for `count` pixels, by fours that are requantized in registers; a last one by itself. */
+@inline
+function convolvePanel(
+  form: i32,
+  bits: i32,
+  p: Packed,
+  count: i32,
+  start: usize,
+  weights: usize,
+  panel: usize,
+  output: usize,
+): void {
+  const right = p.rightShift,
+    shared = sharedOf(form, p),
+    offset = offsetOf(form, p),
+    low = i8x16.splat(<i8>p.activationMin),
+    high = i8x16.splat(<i8>p.activationMax);
+  const offsets = p.offsets,
+    offsetCount = p.offsetCount,
+    pairs = p.pairs,
+    stride = <usize>p.outputDepth;
+  let addresses = p.scratch,
+    i = 0;
+  for (; i + 1 < count; i += 4, addresses += 16, output += stride << 2) {
+    const step2 = stride << (i + 2 < count ? 1 : 0),
+      step3 = i + 3 < count ? stride * 3 : step2;
+    accumulateFour(
+      form,
+      right,
+      shared,
+      offset,
+      low,
+      high,
+      bits,
+      addresses,
+      start,
+      offsets,
+      offsetCount,
+      pairs,
+      weights,
+      panel,
+      output,
+      stride,
+      step2,
+      step3,
+    );
+  }
+  if (i >= count) return;
+  const acc = p.scratch + ACCUMULATORS;
+  accumulateOne(bits, addresses, start, offsets, offsetCount, pairs, weights, panel, acc);
+  requantizePanel(p, panel, acc, 1, output, stride, PANEL_LANES);
+}
+
+/** By the requantizers that most layers have; returns false for others, with nothing done. */
+@inline
+function convolveInRegisters(
+  bits: i32,
+  p: Packed,
+  count: i32,
+  shared: usize,
+  weights: usize,
+  panel: usize,
+  output: usize,
+): bool {
+  const form = p.requantizer;
+  if (form == FLOAT_EVEN) convolvePanel(FLOAT_EVEN, bits, p, count, shared, weights, panel, output);
+  else if (form == DOUBLE_ALIGNED)
+    convolvePanel(DOUBLE_ALIGNED, bits, p, count, shared, weights, panel, output);
+  else if (form == SINGLE_ALIGNED)
+    convolvePanel(SINGLE_ALIGNED, bits, p, count, shared, weights, panel, output);
+  else return false;
+  return true;
+}
+
+function convolveInRegisters8(
+  p: Packed,
+  count: i32,
+  shared: usize,
+  weights: usize,
+  panel: usize,
+  output: usize,
+): bool {
+  return convolveInRegisters(WEIGHTS_8, p, count, shared, weights, panel, output);
+}
+
+function convolveInRegisters4(
+  p: Packed,
+  count: i32,
+  shared: usize,
+  weights: usize,
+  panel: usize,
+  output: usize,
+): bool {
+  return convolveInRegisters(WEIGHTS_4, p, count, shared, weights, panel, output);
 }
 
 /** filterOffset times the sum of each pixel's activations, added to its eight accumulators. */
@@ -90,11 +215,19 @@ function convolveChunk(
       channel < depth;
       channel += PANEL_LANES, weights += weightBytes, panel += PANEL_BYTES
     ) {
-      const shared = <usize>(depthwise ? channel << 1 : group * p.groupBytes);
+      const shared = <usize>(depthwise ? channel << 1 : group * p.groupBytes),
+        target = output + <usize>channel * elementBytes;
+      if (ASC_FEATURE_SIMD && !depthwise && filterOffset == 0 && channel + PANEL_LANES <= depth) {
+        const done =
+          bits == WEIGHTS_8
+            ? convolveInRegisters8(p, count, shared, weights, panel, target)
+            : convolveInRegisters4(p, count, shared, weights, panel, target);
+        if (done) continue;
+      }
       accumulatePanel(bits, depthwise, p, scratch, count, shared, weights, panel, acc);
       if (filterOffset != 0) addFilterOffset(filterOffset, scratch + SUMS, count, acc);
       const lanes = min(PANEL_LANES, depth - channel);
-      requantizePanel(p, panel, acc, count, output + <usize>channel * elementBytes, outputStride, lanes);
+      requantizePanel(p, panel, acc, count, target, outputStride, lanes);
     }
   }
 }

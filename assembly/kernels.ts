@@ -48,6 +48,7 @@ export {
   softmax_table_f32,
   softmax_table_s8,
 } from "./softmax";
+export { conv_2d_winograd_s4, conv_2d_winograd_s8 } from "./winograd";
 export { conv_2d_s16, depthwise_conv_2d_s16, fully_connected_s16 } from "./wide/convolution";
 export { dequantize_s16_f32, pad_s16, quantize_f32_s16 } from "./wide/convert";
 export {

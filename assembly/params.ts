@@ -57,6 +57,12 @@ export class Convolution extends Packed {
   spacingWidth: i32;
 }
 
+/** tiles: of two by two outputs that go together, a multiple of four. */
+@unmanaged
+export class WinogradConvolution extends Convolution {
+  tiles: i32;
+}
+
 @unmanaged
 export class FullyConnected extends Packed {
   filterOffset: i32;

@@ -12,7 +12,7 @@ import {
   WEIGHTS_8,
 } from "../accumulate";
 import { Convolution, Packed, WideConvolution, WideFullyConnected } from "../params";
-import { PANEL_LANES } from "../lanes";
+import { NONE, PANEL_LANES } from "../lanes";
 import { clearPadding } from "../widen";
 import {
   clampOutput,
@@ -57,11 +57,31 @@ function accumulate(
 ): void {
   let i = 0;
   if (ASC_FEATURE_SIMD) {
+    const zero = i64x2.splat(0);
     for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
       accumulateDepthwiseFour(WEIGHTS_8, addresses, shared, offsets, pairs, weights, bias, acc);
     }
     for (; i + 1 < count; i += 4, addresses += 16, acc += 128) {
-      accumulateFour(WEIGHTS_8, addresses, shared, offsets, offsetCount, pairs, weights, bias, acc);
+      accumulateFour(
+        NONE,
+        0,
+        zero,
+        zero,
+        zero,
+        zero,
+        WEIGHTS_8,
+        addresses,
+        shared,
+        offsets,
+        offsetCount,
+        pairs,
+        weights,
+        bias,
+        acc,
+        0,
+        0,
+        0,
+      );
     }
     if (i < count)
       accumulateOne(WEIGHTS_8, addresses, shared, offsets, offsetCount, pairs, weights, bias, acc);

@@ -8,110 +8,47 @@ import type {
   Requantization,
   Step,
   Values,
-  Weights,
 } from "./args.ts";
+import {
+  convolutionBytes,
+  even,
+  OVERREAD,
+  outputElementBytes,
+  packLayer,
+  paddedImage,
+  SCRATCH_HEAD,
+  tapOffsets,
+} from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { requantize } from "./requantize.ts";
-import { channelOf, chooseForm, PANEL_LANES, packPanels } from "./requantizers.ts";
+import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
-import { accumulatorBound, inputBound, packWeights, partOf, partsOf, wholeWeights } from "./weights.ts";
+import { partOf, partsOf, wholeWeights } from "./weights.ts";
+import { WINOGRAD } from "./winograd.ts";
 
-/** assembly/convolution.ts IMAGE and CHUNK_ROWS; overread: a run of odd length reads one value more. */
-const SCRATCH_HEAD = 512 + 64 * 32;
+/** assembly/convolution.ts CHUNK_ROWS. */
 const CHUNK_ROWS = 16;
-const OVERREAD = 16;
-
-interface Layer {
-  groups: number;
-  groupDepth: number;
-  /** Weights a channel, before padding to pairs, and after. */
-  length: number;
-  paddedLength: number;
-  at(channel: number, k: number): number;
-}
-
-/** Constants of a layer in wasm memory, and the fields that say where. */
-function packLayer(
-  kernels: Kernels,
-  args: Weights & Requantization & Output & { inputOffset: number; filterOffset?: number },
-  layer: Layer,
-) {
-  const { groups, groupDepth, length, paddedLength, at } = layer;
-  const filterOffset = args.filterOffset ?? 0;
-  const shifted = (channel: number, k: number) => at(channel, k) + filterOffset;
-  const channels = groups * groupDepth;
-  const bound = accumulatorBound(channels, length, args.bias, inputBound(args.inputOffset), shifted);
-  const { form, rightShift } = chooseForm(args, bound);
-  const packing = { weightBits: args.weightBits, groups, groupDepth, length: paddedLength, at };
-  return {
-    requantizer: form.id,
-    rightShift,
-    panels: kernels.place(packPanels(form, args, rightShift, args.bias, layer)),
-    weights: kernels.place(packWeights(packing)),
-    outputOffset: args.outputOffset,
-    activationMin: args.activationMin,
-    activationMax: args.activationMax,
-    inputOffset: args.inputOffset,
-    groups,
-    groupDepth,
-    outputDepth: channels,
-  };
-}
-
-function outputElementBytes({ requantizer }: Requantization): number {
-  return requantizer === "none" ? 4 : 1;
-}
-
-function even(count: number): number {
-  return count + (count & 1);
-}
-
-/** The widened image: as much of the padded input as some output reads. */
-function paddedImage(args: Conv2dArgs | DepthwiseConv2dArgs, pixelBytes: number) {
-  const extent = (output: number, stride: number, filter: number, dilation: number) =>
-    (output - 1) * stride + (filter - 1) * dilation + 1;
-  return {
-    paddedHeight: extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight),
-    paddedWidth: extent(args.outputWidth, args.strideWidth, args.filterWidth, args.dilationWidth),
-    pixelBytes,
-    inputHeight: args.inputHeight,
-    inputWidth: args.inputWidth,
-    inputDepth: args.inputDepth,
-    outputHeight: args.outputHeight,
-    outputWidth: args.outputWidth,
-    strideHeight: args.strideHeight,
-    strideWidth: args.strideWidth,
-    padTop: args.padTop,
-    padLeft: args.padLeft,
-  };
-}
-
-type Image = ReturnType<typeof paddedImage>;
-
-function convolutionBytes(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, outputDepth: number) {
-  return {
-    inputBytes: args.inputHeight * args.inputWidth * args.inputDepth,
-    outputBytes: args.outputHeight * args.outputWidth * outputDepth * outputElementBytes(args),
-    scratchBytes: SCRATCH_HEAD + image.paddedHeight * image.paddedWidth * image.pixelBytes + OVERREAD,
-  };
-}
-
-/** Byte offsets of taps from a pixel's first; columns: 1 where a whole row of taps is one run. */
-function tapOffsets(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, columns: number): number[] {
-  const offsets: number[] = [];
-  for (let y = 0; y < args.filterHeight; y++) {
-    for (let x = 0; x < columns; x++) {
-      const pixel = y * args.dilationHeight * image.paddedWidth + x * args.dilationWidth;
-      offsets.push(pixel * image.pixelBytes);
-    }
-  }
-  return offsets;
-}
 
 /** Pixels of the convolved image from one of the input to the next: more than 1 in what TRANSPOSE_CONV convolves. */
 const DENSE = { spacingHeight: 1, spacingWidth: 1 };
 
-export function prepareConv2d(kernels: Kernels, args: Conv2dArgs, spacing = DENSE): Step {
+/** What a convolution may run on other than taps: the first that allows it. Each has the same sums. */
+const VARIANTS: readonly Variant[] = [WINOGRAD];
+
+export interface Variant {
+  /** Why it is worth it, and right. */
+  reason: string;
+  allows(args: Conv2dArgs): boolean;
+  prepare(kernels: Kernels, args: Conv2dArgs): Step;
+}
+
+function prepareConv2d(kernels: Kernels, args: Conv2dArgs): Step {
+  const variant = VARIANTS.find(({ allows }) => allows(args));
+  return variant ? variant.prepare(kernels, args) : prepareTaps(kernels, args);
+}
+
+/** Any convolution: the taps of a pixel as runs of the widened image. */
+export function prepareTaps(kernels: Kernels, args: Conv2dArgs, spacing = DENSE): Step {
   const mark = kernels.mark();
   const depth = args.inputDepth / args.groups;
   const image = paddedImage(args, args.inputDepth * 2);

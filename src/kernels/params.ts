@@ -70,6 +70,7 @@ const ADD = [
 export const PARAMS = {
   Requantized: REQUANTIZED,
   Convolution: CONVOLUTION,
+  WinogradConvolution: [...CONVOLUTION, "tiles"],
   FullyConnected: [...PACKED, "filterOffset"],
   Add: ADD,
   Mul: [...ELEMENTWISE, "multiplier", "shift", "scale"],

@@ -1,6 +1,6 @@
 /** TRANSPOSE_CONV: the convolution of the input with its pixels `stride` apart by the turned filter. */
 import type { Conv2dArgs, Op, Output, Requantization, Values, Weights, Window } from "./args.ts";
-import { outputWriter, prepareConv2d } from "./convolution.ts";
+import { outputWriter, prepareTaps } from "./convolution.ts";
 import { packInt4, wholeWeights } from "./weights.ts";
 
 /** padTop, padLeft: rows and columns of the full result before the output, less than the filter. filter: OHWI. */
@@ -71,7 +71,7 @@ export const TRANSPOSE_CONV: Op<TransposeConvArgs> = {
   prepare(kernels, args) {
     const { strideHeight, strideWidth } = args;
     const convolution: Conv2dArgs = { ...args, ...asConvolution(args), filter: turned(args) };
-    return prepareConv2d(kernels, convolution, { spacingHeight: strideHeight, spacingWidth: strideWidth });
+    return prepareTaps(kernels, convolution, { spacingHeight: strideHeight, spacingWidth: strideWidth });
   },
   reference: scatter,
 };

@@ -93,7 +93,7 @@ export function weights(random: Random, count: number, channels: number) {
 }
 
 /** At times the same as uint8 less a zero point: up to 9 bits, as int16. */
-function uint8Weights(random: Random, drawn: ReturnType<typeof weights>) {
+export function uint8Weights(random: Random, drawn: ReturnType<typeof weights>) {
   if (drawn.weightBits === 4 || random.below(4) > 0) return drawn;
   const zeroPoint = pick(random, 0, 255, between(random, 0, 255));
   return { ...drawn, filter: Int16Array.from(drawn.filter, (w) => w + 128 - zeroPoint) };

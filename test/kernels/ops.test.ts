@@ -1,71 +1,14 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, test } from "vitest";
 import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
-import type { Op, Step, Values } from "../../src/kernels/args.ts";
+import type { Op } from "../../src/kernels/args.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { OPS } from "../../src/kernels/ops.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { CASES, type Case } from "./cases.ts";
+import { check } from "./run.ts";
+import { VARIANTS } from "./variantCases.ts";
 
 const CASES_PER_OP = 150;
-const GUARD = 32;
-const FILLER = 0x5a;
-
-function bytesAt(kernels: Kernels, address: number, length: number): Uint8Array {
-  return new Uint8Array(kernels.memory.buffer, address, length);
-}
-
-/** Allocates at an alignment of `skew` with filler around and inside. Returns the address. */
-function guarded(kernels: Kernels, bytes: number, skew: number): number {
-  const block = kernels.allocate(bytes + 2 * GUARD);
-  bytesAt(kernels, block, bytes + 2 * GUARD).fill(FILLER);
-  return block + GUARD / 2 + skew;
-}
-
-/** Runs a step on misaligned operands over dirty memory and returns the output's bytes and whether its guards held. */
-function run(kernels: Kernels, step: Step, operands: readonly Values[], batches: number, skew: number) {
-  const inputs = operands.map((values) => {
-    const address = guarded(kernels, values.byteLength, skew);
-    bytesAt(kernels, address, values.byteLength).set(new Uint8Array(values.buffer));
-    return address;
-  });
-  const bytes = step.outputBytes * batches;
-  const output = guarded(kernels, bytes, skew);
-  const scratch = guarded(kernels, step.scratchBytes, 0);
-  const pages = kernels.memory.buffer.byteLength;
-  const [input, input2] = inputs;
-  const second = operands.length > 1 ? { input2 } : {};
-  step.bind({ input, ...second, output, scratch, inputs, outputs: [output] });
-  step.run(batches);
-  expect(kernels.memory.buffer.byteLength).toBe(pages);
-  const guards = [output - GUARD / 2, output + bytes, scratch - GUARD / 2, scratch + step.scratchBytes];
-  for (const guard of guards) {
-    expect(
-      bytesAt(kernels, guard, GUARD / 2).every((byte) => byte === FILLER),
-      "guard",
-    ).toBe(true);
-  }
-  return bytesAt(kernels, output, bytes).slice();
-}
-
-function check<Args>(
-  kernels: Kernels,
-  op: Op<Args>,
-  { args, operands, batches }: Case<Args>,
-  random: Random,
-): void {
-  const mark = kernels.mark();
-  const step = op.prepare(kernels, args);
-  const actual = run(
-    kernels,
-    step,
-    operands,
-    batches,
-    random.below(4) * (operands[0] instanceof Int8Array ? 1 : 4),
-  );
-  const expected = new Uint8Array(op.reference(args, operands, batches).buffer);
-  expect(actual, JSON.stringify(args)).toEqual(expected);
-  kernels.release(mark);
-}
 
 for (const build of BUILDS) {
   describe(`${build} build`, () => {
@@ -78,6 +21,15 @@ for (const build of BUILDS) {
         const random = seededRandom(2026).fork(name);
         const [op, draw] = [OPS[name] as Op<unknown>, CASES[name] as (random: Random) => Case<unknown>];
         for (let i = 0; i < CASES_PER_OP; i++) check(kernels, op, draw(random), random);
+      });
+    }
+    for (const { op, kernel, what, draw } of VARIANTS) {
+      test(`${kernel} equals the reference of ${op} on ${CASES_PER_OP} random cases of ${what}`, () => {
+        const random = seededRandom(2027).fork(kernel + what);
+        for (let i = 0; i < CASES_PER_OP; i++) {
+          const drawn = draw(random);
+          check(kernels, OPS[op] as Op<unknown>, drawn, random, `${kernel}_s${drawn.args.weightBits}`);
+        }
       });
     }
   });

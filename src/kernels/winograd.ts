@@ -1,0 +1,101 @@
+/** CONV_2D of 3x3 filters at stride 1 by fewer products: assembly/winograd.ts. */
+import type { Conv2dArgs, Step } from "./args.ts";
+import type { Variant } from "./convolution.ts";
+import { convolutionBytes, type Layer, layerBound, packLayer, paddedImage } from "./layer.ts";
+import type { Kernels } from "./module.ts";
+import { PANEL_LANES } from "./requantizers.ts";
+import { makeStep } from "./step.ts";
+import { wholeWeights } from "./weights.ts";
+
+const POINTS = 16;
+/** assembly/winograd.ts TILES. */
+const SCRATCH_HEAD = 128 + 64 * 4;
+/** Of transformed tiles and their products, so that both stay in the first cache with the weights of a panel. */
+const CHUNK_BYTES = 24 << 10;
+/** Channels below which the transforms cost more than the products they save. */
+const LEAST_DEPTH = 16;
+/** Outputs that tiles make beyond those wanted, per output: 16 products in place of 36 pay for up to this many. */
+const MOST_WASTE = 0.6;
+
+const half = (count: number) => Math.ceil(count / 2);
+const tilesOf = ({ outputHeight, outputWidth }: Conv2dArgs) => half(outputHeight) * half(outputWidth);
+
+/** Twice G times a filter of three by three times its transpose: four times its transform, at point 4 * row + column. */
+function transformFilter(w: ArrayLike<number>, start: number, step: number): number[] {
+  const rows = (a: number, b: number, c: number) => [2 * a, a + b + c, a - b + c, 2 * c];
+  const at = (y: number, x: number) => w[start + (3 * y + x) * step];
+  const columns = [0, 1, 2].map((x) => rows(at(0, x), at(1, x), at(2, x)));
+  return [0, 1, 2, 3].flatMap((y) => rows(columns[0][y], columns[1][y], columns[2][y]));
+}
+
+/** [panel][point][inputDepth / 2][8][2]: int16, of int4 weights int8. */
+function packTransformed(args: Conv2dArgs): Int16Array | Int8Array {
+  const { inputDepth, outputDepth } = args;
+  const filter = wholeWeights(args, outputDepth * 9 * inputDepth);
+  const panels = Math.ceil(outputDepth / PANEL_LANES);
+  const pointLength = inputDepth * PANEL_LANES;
+  const packed = new (args.weightBits === 4 ? Int8Array : Int16Array)(panels * POINTS * pointLength);
+  for (let channel = 0; channel < outputDepth; channel++) {
+    const panel = Math.floor(channel / PANEL_LANES) * POINTS * pointLength;
+    for (let k = 0; k < inputDepth; k++) {
+      const place = panel + ((k >> 1) * PANEL_LANES + (channel % PANEL_LANES)) * 2 + (k & 1);
+      transformFilter(filter, channel * 9 * inputDepth + k, inputDepth).forEach((value, point) => {
+        packed[place + point * pointLength] = value;
+      });
+    }
+  }
+  return packed;
+}
+
+/** The layer as its sums see it. */
+function layerOf(args: Conv2dArgs): Layer {
+  const length = 9 * args.inputDepth;
+  const filter = wholeWeights(args, args.outputDepth * length);
+  const at = (channel: number, k: number) => filter[channel * length + k];
+  return { groups: 1, groupDepth: args.outputDepth, length, paddedLength: length, at };
+}
+
+function prepare(kernels: Kernels, args: Conv2dArgs): Step {
+  const mark = kernels.mark();
+  const { inputDepth } = args;
+  const whole = {
+    ...args,
+    outputHeight: 2 * half(args.outputHeight),
+    outputWidth: 2 * half(args.outputWidth),
+  };
+  const image = paddedImage(whole, inputDepth * 2);
+  const tileBytes = POINTS * (inputDepth * 2 + PANEL_LANES * 4);
+  const fitting = Math.floor(CHUNK_BYTES / tileBytes / 4) * 4;
+  const tiles = Math.min(Math.max(fitting, 4), 64, Math.ceil(tilesOf(args) / 4) * 4);
+  const values = {
+    ...packLayer(kernels, args, layerOf(args), packTransformed(args)),
+    ...image,
+    outputHeight: args.outputHeight,
+    outputWidth: args.outputWidth,
+    offsets: kernels.place(new Int32Array(PANEL_LANES)),
+    offsetCount: 1,
+    pairs: inputDepth / 2,
+    depthMultiplier: 1,
+    spacingHeight: 1,
+    spacingWidth: 1,
+    tiles,
+  };
+  const bytes = convolutionBytes(args, image, args.outputDepth);
+  const scratchBytes = bytes.scratchBytes + SCRATCH_HEAD + tiles * tileBytes;
+  const kernel = `conv_2d_winograd_s${args.weightBits}`;
+  return makeStep(kernels, mark, kernel, "WinogradConvolution", values, { ...bytes, scratchBytes });
+}
+
+export const WINOGRAD: Variant = {
+  reason:
+    "3x3 at stride 1 in 16 products a tile of 36, exact while four times the sums without bias fit 32 bits",
+  allows: (args) =>
+    [args.filterHeight, args.filterWidth].every((size) => size === 3) &&
+    [args.strideHeight, args.strideWidth, args.dilationHeight, args.dilationWidth].every((n) => n === 1) &&
+    args.groups === 1 &&
+    args.inputDepth % 8 === 0 &&
+    args.inputDepth >= LEAST_DEPTH &&
+    Math.ceil(tilesOf(args) / 4) * 16 <= (1 + MOST_WASTE) * args.outputHeight * args.outputWidth &&
+    layerBound({ ...args, bias: null }, layerOf(args)) < 2 ** 29,
+  prepare,
+};
