@@ -1,0 +1,154 @@
+import type { Pixels, Subject } from "../defenses/defense.ts";
+import type { Kernels } from "../kernels/module.ts";
+import { type Classifier, classifierOf, type Head } from "../model/classifier.ts";
+import { activationArray, compile, type Values } from "../model/compile.ts";
+import { elements, type Graph, type Tensor } from "../model/graph.ts";
+import type { Convention } from "../model/imageInput.ts";
+import type { Profile } from "../profile/schema.ts";
+import { unpackInt4 } from "../quantize/uniform.ts";
+import { devicePixels, type OpenSubject, softmaxRows } from "./access.ts";
+import { meanOfChannels, rememberByPixels } from "./features.ts";
+
+export interface ForwardModel {
+  /** An image classifier, quantized by quantizeStatic or imported. */
+  graph: Graph;
+  profile: Profile;
+  name: string;
+  /** What the model takes a pixel for, where its input scale does not tell. */
+  taken?: Convention;
+}
+
+/** Pixels as the model's input holds them: a camera's bytes, each by its entry of `values`. */
+export function inputCodes(
+  { values }: Classifier,
+  { dtype }: Tensor,
+  pixels: Pixels,
+  count: number,
+  size: number,
+): Values {
+  const bytes = devicePixels(pixels, count, size);
+  const codes = activationArray(dtype, count * size);
+  for (let i = 0; i < codes.length; i++) codes[i] = values[bytes[i]];
+  return codes;
+}
+
+/** Real values; of a tensor without quantization they are what is there. */
+export function dequantized(codes: ArrayLike<number>, { quantization }: Tensor): Float32Array {
+  if (!quantization) return Float32Array.from(codes);
+  const [scale, zeroPoint] = [quantization.scale[0], quantization.zeroPoint[0]];
+  return Float32Array.from(codes, (q) => scale * (q - zeroPoint));
+}
+
+/** An integer model under a profile's arithmetic with all that its forward pass can show. Its constants stay in the kernels'
+ * memory. Any runtime can do this: gradients are integerSubject's. @throws UnsupportedOpError, ModelFormatError. */
+export function forwardSubject(
+  kernels: Kernels,
+  model: ForwardModel,
+): { subject: OpenSubject; classifier: Classifier } {
+  const { graph, profile, name } = model;
+  const classifier = classifierOf(graph, name, model.taken);
+  const { classes, height, width, channels, logits, head } = classifier;
+  const plan = compile(graph, profile, kernels, { keep: head ? [head.features, logits] : [logits] });
+  const size = height * width * channels;
+  const inputOf = (pixels: Pixels, count: number) =>
+    inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
+  const codesOf = (tensor: number, pixels: Pixels, count: number) => {
+    const length = elements(graph.tensors[tensor].shape.slice(1));
+    const codes = activationArray(graph.tensors[tensor].dtype, count * length);
+    plan.run([inputOf(pixels, count)], count, (first, here) => {
+      codes.set(plan.view(tensor, here), first * length);
+    });
+    return codes;
+  };
+  const rowsOf = (tensor: number, pixels: Pixels, count: number) =>
+    dequantized(codesOf(tensor, pixels, count), graph.tensors[tensor]);
+  const shape = { access: "A1" as const, integer: true, classes, height, width, channels };
+  const base: OpenSubject = {
+    ...shape,
+    name,
+    scoreKind: "logits",
+    scores: (pixels, count) => rowsOf(logits, pixels, count),
+    probabilities: (pixels, count) => {
+      if (!classifier.normalized) return softmaxRows(base.scores(pixels, count), classes);
+      const [probabilities] = plan.run([inputOf(pixels, count)], count);
+      return dequantized(probabilities, graph.tensors[graph.outputs[0]]);
+    },
+    missing: {},
+  };
+  if (!head) {
+    const reason = "the scores come from no single linear layer, so there are no features";
+    return { classifier, subject: { ...base, missing: { features: reason, pruning: reason, tune: reason } } };
+  }
+  const featureCodes = rememberByPixels((pixels, count) => codesOf(head.features, pixels, count));
+  const features = (pixels: Pixels, count: number) =>
+    dequantized(featureCodes(pixels, count), graph.tensors[head.features]);
+  const accumulators = profile.access.logits === "int32" && accumulatorTail(graph, head, classes);
+  const subject: OpenSubject = {
+    ...base,
+    scores: accumulators ? (pixels, count) => accumulators(featureCodes(pixels, count)) : base.scores,
+    features,
+    featureDepth: head.depth,
+    pruning: {
+      channels: head.depth,
+      meanActivation: (pixels, count) => meanOfChannels(features(pixels, count), head.depth),
+      without: (dropped): Subject => {
+        const tail = compile(tailWithout(graph, head, dropped), profile, kernels, { keep: [logits] });
+        const tailScores = (pixels: Pixels, count: number) => {
+          const out = new Float32Array(count * classes);
+          tail.run([featureCodes(pixels, count)], count, (first, here) => {
+            out.set(dequantized(tail.view(logits, here), graph.tensors[logits]), first * classes);
+          });
+          return out;
+        };
+        return {
+          ...shape,
+          name: `${name} without ${dropped.length} channels`,
+          scoreKind: "logits",
+          scores: tailScores,
+          missing: {},
+        };
+      },
+    },
+  };
+  return { classifier, subject };
+}
+
+/** A filter's codes, one a byte. */
+const filterCodes = ({ dtype, data, shape }: Tensor): Int8Array | Uint8Array =>
+  dtype === "int4" ? unpackInt4(data as Uint8Array, elements(shape)) : (data as Int8Array | Uint8Array);
+
+/** The head and what follows it, on the features, with the columns of the dropped channels zero: exact, because a weight at
+ * its zero point adds nothing. Tensor numbers stay. */
+function tailWithout(graph: Graph, head: Head, dropped: readonly number[]): Graph {
+  const nodes = graph.nodes.slice(head.node);
+  const id = nodes[0].inputs[1];
+  const w = graph.tensors[id];
+  const data = filterCodes(w).slice();
+  const none = w.quantization!.zeroPoint[0];
+  for (const d of dropped) for (let at = d; at < data.length; at += head.depth) data[at] = none;
+  const tensors = graph.tensors.with(id, { ...w, dtype: w.dtype === "int4" ? "int8" : w.dtype, data });
+  return { ...graph, name: `${graph.name} tail`, tensors, nodes, inputs: [head.features] };
+}
+
+/** Real logits from the int32 accumulators of the last layer, which never saturate. */
+function accumulatorTail(graph: Graph, head: Head, classes: number): (features: Values) => Float32Array {
+  const { depth } = head;
+  const [input, w, b] = graph.nodes[head.node].inputs.map((id) => graph.tensors[id]);
+  const filter = filterCodes(w);
+  const { scale: scales, zeroPoint: zeros } = w.quantization!;
+  const scale = (k: number) => input.quantization!.scale[0] * (scales[k] ?? scales[0]);
+  const zeroPoint = input.quantization!.zeroPoint[0];
+  return (features) => {
+    const count = features.length / depth;
+    const out = new Float32Array(count * classes);
+    for (let i = 0; i < count; i++)
+      for (let k = 0; k < classes; k++) {
+        let acc = Number(b?.data?.[k] ?? 0);
+        const none = zeros[k] ?? zeros[0];
+        for (let d = 0; d < depth; d++)
+          acc += (features[i * depth + d] - zeroPoint) * (filter[k * depth + d] - none);
+        out[i * classes + k] = acc * scale(k);
+      }
+    return out;
+  };
+}
