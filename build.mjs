@@ -20,6 +20,7 @@ const MODULES = [
 const ENTRIES = {
   index: "src/index.ts",
   float: "src/float/index.ts",
+  worker: "src/worker/index.ts",
   "cli/main": "src/cli/main.ts",
   "cli/labThread": "src/cli/labThread.ts",
 };

@@ -4,9 +4,13 @@
  */
 export type { ImageSet } from "./data/dataset.ts";
 export { formatNpy, type NpyArray, parseNpy } from "./data/npy.ts";
+export type { Defense, Material, Outcome, Subject } from "./defenses/defense.ts";
+export { DEFENSES } from "./defenses/index.ts";
 export { DataError, ModelFormatError, ProfileError, UnsupportedOpError } from "./errors.ts";
 export { EXPORTERS, type Exporter } from "./export/index.ts";
+export { askedLevel, askedSubject } from "./harness/askedSubject.ts";
 export { type CompareOptions, type Comparison, compareProfiles } from "./harness/compare.ts";
+export { type Resumable, resumable, Suspended } from "./harness/resume.ts";
 export { IMPORTERS, type Importer, importModel } from "./import/index.ts";
 export { type ModelVectors, parseModelVectors } from "./import/modelVectors.ts";
 export { type RuntimeReport, type VerifyModelOptions, verifyModel } from "./import/verifyModel.ts";

@@ -59,6 +59,14 @@ describe("the layers of src", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("need no tfjs in a Worker, whose runtime cannot start it", () => {
+    const reached = new Set(files.filter((file) => file.startsWith("worker/")));
+    for (const file of reached)
+      for (const { to, typeOnly } of importsOf(file)) if (!typeOnly) reached.add(to);
+    expect([...reached].filter((file) => file.startsWith("float/"))).toEqual([]);
+    expect(reached.has("harness/forwardSubject.ts")).toBe(true);
+  });
+
   it("keep to the command line what only Node has", () => {
     const own = /from "node:|\b(process|Buffer|import\.meta)\.|\brequire\(|__dirname/;
     const users = files.filter((file) => own.test(readFileSync(join(SRC, file), "utf8")));
