@@ -49,6 +49,17 @@ export {
   softmax_table_s8,
 } from "./softmax";
 export { conv_2d_winograd_s4, conv_2d_winograd_s8 } from "./winograd";
+export { binary_f32, unary_f32 } from "./float/elementwise";
+export {
+  average_pool_2d_f32,
+  log_softmax_ordered_f32,
+  max_pool_2d_f32,
+  mean_f32,
+  pad_f32,
+  resize_bilinear_f32,
+  softmax_f32,
+} from "./float/reduce";
+export { conv_2d_f32, depthwise_conv_2d_f32 } from "./float/sums";
 export { conv_2d_s16, depthwise_conv_2d_s16, fully_connected_s16 } from "./wide/convolution";
 export { dequantize_s16_f32, pad_s16, quantize_f32_s16 } from "./wide/convert";
 export {

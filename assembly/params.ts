@@ -389,6 +389,90 @@ export class WideLogistic extends Operands {
   shift: i32;
 }
 
+/** float32 sums of products: see float/sums.ts. offsets: a byte offset a term from the first tap of a pixel of the padded image;
+ * weights: [group][panel][term][8]; bias: eight a panel; block: terms summed by themselves; lanes: 32 bytes of its own;
+ * depth: channels of the padded image; direct: 1 where the image is read as it is. */
+@unmanaged
+export class FloatConvolution extends Operands {
+  weights: usize;
+  bias: usize;
+  offsets: usize;
+  lanes: usize;
+  terms: i32;
+  block: i32;
+  biasOrder: i32;
+  groups: i32;
+  groupDepth: i32;
+  groupBytes: i32;
+  inputHeight: i32;
+  inputWidth: i32;
+  depth: i32;
+  depthMultiplier: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  paddedHeight: i32;
+  paddedWidth: i32;
+  direct: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
+/** float32; activationMin, activationMax: bits of float32. */
+@unmanaged
+export class FloatElementwise extends Operands {
+  input2: usize;
+  input2Stride: i32;
+  elements: i32;
+  operator: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
+@unmanaged
+export class FloatPool extends Operands {
+  form: i32;
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  filterHeight: i32;
+  filterWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
+/** An image is [outer][reducedOuter][inner][reducedInner]; softmax works on outer rows of reducedInner. */
+@unmanaged
+export class FloatReduce extends Operands {
+  form: i32;
+  outer: i32;
+  reducedOuter: i32;
+  inner: i32;
+  reducedInner: i32;
+  beta: i32;
+}
+
+@unmanaged
+export class FloatResize extends Operands {
+  form: i32;
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  rows: usize;
+  columns: usize;
+}
+
 /** result[i] = f(a[i], b[i], c[i]) over int32 (or float32) arrays. */
 @unmanaged
 export class Primitive {

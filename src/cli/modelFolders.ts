@@ -22,8 +22,8 @@ const PROFILES: Record<string, { id: string; single?: boolean }> = {
   tflm_ref_double: { id: "stm32l4r5-cmsis-nn" },
   tflm_cmsis_nn: { id: "stm32l4r5-cmsis-nn" },
   tflm_ref_single: { id: "stm32l4r5-cmsis-nn", single: true },
-  litert_xnnpack: { id: "android-litert-xnnpack" },
-  tfjs_tflite: { id: "android-litert-xnnpack" },
+  litert_xnnpack: { id: "litert-js" },
+  tfjs_tflite: { id: "litert-js" },
 };
 
 /** Whether a directory holds a model and what runtimes computed with it. */

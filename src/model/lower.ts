@@ -18,6 +18,8 @@ import {
   prepareSoftmax,
   requantizerOf,
 } from "./families.ts";
+import { FLOAT_LOWERINGS } from "./float/lower.ts";
+import { isFloat } from "./float/site.ts";
 import {
   type Activation,
   type Attributes,
@@ -453,8 +455,8 @@ export function siteOf(
   const { attributes } = node;
   const given = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
   const site = { ...given, profile: profileFor(node.op, given) };
-  const wide = isWide(site) ? WIDE_LOWERINGS[node.op] : undefined;
-  const row = (wide ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
+  const own = isWide(site) ? WIDE_LOWERINGS : isFloat(site) ? FLOAT_LOWERINGS : LOWERINGS;
+  const row = (own[node.op] ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
     | Lowering<OpName>
     | undefined;
   return { row, site };

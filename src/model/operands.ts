@@ -1,4 +1,4 @@
-/** The two operands of ADD, SUB and MUL: activations, one repeated to the other's shape if need be, or one a constant. */
+/** The two operands of ADD, SUB, MUL and PRELU: activations, one repeated to the other's shape if need be, or one a constant. */
 import type { Step } from "../kernels/args.ts";
 import { composeSteps, type Part, type Place } from "../kernels/compose.ts";
 import type { Kernels } from "../kernels/module.ts";
@@ -44,7 +44,7 @@ export const refuseOperands = ({ inputs: [a, b], output }: Site) =>
 /** The second operand is a constant that all images share. */
 export const sharesSecond = ({ inputs: [, b] }: Site) => b.data !== undefined;
 
-type Codes = Int8Array | Int16Array;
+type Codes = Int8Array | Int16Array | Float32Array;
 
 /** A constant over one image. */
 function spread(values: Codes, shape: readonly number[], image: readonly number[]): Codes {
@@ -53,7 +53,8 @@ function spread(values: Codes, shape: readonly number[], image: readonly number[
 }
 
 function placeConstant(kernels: Kernels, tensor: Tensor, output: Tensor): number {
-  const codes = tensor.data instanceof Int16Array ? tensor.data : codesOf(tensor);
+  const { data } = tensor;
+  const codes = data instanceof Int16Array || data instanceof Float32Array ? data : codesOf(tensor);
   return kernels.place(spread(codes, imageOf(tensor, output.shape), output.shape.slice(1)));
 }
 
@@ -70,7 +71,7 @@ export function withOperands(site: Site, prepare: () => Step): Step {
   const { inputs, output, kernels } = site;
   const [a, b] = inputs;
   const image = output.shape.slice(1);
-  const elementBytes = output.dtype === "int16" ? 2 : 1;
+  const elementBytes = { int16: 2, float32: 4 }[output.dtype as string] ?? 1;
   const shapes = inputs.map((tensor) => imageOf(tensor, output.shape));
   const isWhole = shapes.map((shape) => elements(shape) === elements(image));
   const step = b.data ? bindConstant(placeConstant(kernels, b, output), prepare()) : prepare();

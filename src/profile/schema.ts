@@ -1,4 +1,5 @@
 import { ARITHMETICS, type ArithmeticName } from "../kernels/arithmetics.ts";
+import { FLOAT_FORMS } from "../kernels/float/forms.ts";
 import { ADD_FORMS } from "../kernels/pairs.ts";
 import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
 import { AVERAGE_ROUNDINGS } from "../kernels/tables.ts";
@@ -81,6 +82,9 @@ const ops = z.strictObject({
   LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
   /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */
   RESIZE_BILINEAR: form(["tflite", "tflite-up", "xnnpack"]).optional(),
+  /** float32 activations and weights: the order of every sum, and how functions are computed. Left out where no source
+   * tells it to the last bit: FLOAT_FORMS has those that are known. */
+  float: form(FLOAT_FORMS).optional(),
   /** Needed where activations.bits has 16. */
   int16: int16.optional(),
 });

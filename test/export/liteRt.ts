@@ -25,19 +25,21 @@ const CORE: string = "@litertjs/core";
 
 /**
  * LiteRT.js 2.5.3 (XNNPACK, SIMD), which is made for a browser's worker: `self` and importScripts stand in for one, and
- * the wasm is given as bytes, since Node fetches no files.
+ * the wasm is given as bytes, since Node fetches no files. build: "compat" is without relaxed SIMD, which on some machines
+ * fuses multiply-adds of float32.
  */
-export async function startLiteRt(): Promise<LiteRt> {
-  const read = (name: string) => readFileSync(new URL(name, WASM));
+export async function startLiteRt(build: "compat" | "relaxed" = "relaxed"): Promise<LiteRt> {
+  const name = build === "compat" ? "litert_wasm_compat_internal" : "litert_wasm_internal";
+  const read = (file: string) => readFileSync(new URL(file, WASM));
   Object.assign(globalThis, {
     self: globalThis,
     require: createRequire(import.meta.url),
     __dirname: fileURLToPath(WASM),
-    importScripts: (name: string) => runInThisContext(read(name).toString(), { filename: name }),
-    Module: { wasmBinary: read("litert_wasm_internal.wasm"), printErr: () => {} },
+    importScripts: (file: string) => runInThisContext(read(file).toString(), { filename: file }),
+    Module: { wasmBinary: read(`${name}.wasm`), printErr: () => {} },
   });
   const liteRt: LiteRt = await import(CORE);
-  await liteRt.loadLiteRt("litert_wasm_internal.js");
+  await liteRt.loadLiteRt(`${name}.js`);
   return liteRt;
 }
 

@@ -1,0 +1,88 @@
+/** float32: functions of one value, and sums, differences and products of two. */
+import { FloatElementwise } from "../params";
+import {
+  hardSwishTflite,
+  hardSwishXnnpack,
+  logisticLibm,
+  logisticMlas,
+  logisticXnnpack,
+  tanhLibm,
+  tanhMlas,
+  tanhXnnpack,
+} from "./functions";
+import { clampF32 } from "./sums";
+
+/** The numbers of src/kernels/float/elementwise.ts. */
+const ADD: i32 = 0;
+const SUB: i32 = 1;
+const MUL: i32 = 2;
+
+const CLAMP: i32 = 0;
+const LEAKY_RELU: i32 = 1;
+const LOGISTIC_LIBM: i32 = 2;
+const LOGISTIC_XNNPACK: i32 = 3;
+const LOGISTIC_MLAS: i32 = 4;
+const TANH_LIBM: i32 = 5;
+const TANH_XNNPACK: i32 = 6;
+const TANH_MLAS: i32 = 7;
+const HARD_SWISH_TFLITE: i32 = 8;
+
+@inline
+function combine(operator: i32, a: f32, b: f32): f32 {
+  if (operator == ADD) return a + b;
+  if (operator == SUB) return a - b;
+  if (operator == MUL) return a * b;
+  return a < 0 ? a * b : a;
+}
+
+/** input2Stride: elements from one image of the second operand to the next, 0 where all share it. */
+export function binary_f32(params: usize): void {
+  const p = changetype<FloatElementwise>(params),
+    low = reinterpret<f32>(p.activationMin),
+    high = reinterpret<f32>(p.activationMax);
+  const bytes = (<usize>p.elements) << 2,
+    stride = (<usize>p.input2Stride) << 2;
+  let input = p.input,
+    input2 = p.input2,
+    output = p.output;
+  for (let image = 0; image < p.batches; image++, input += bytes, input2 += stride, output += bytes) {
+    for (let i: usize = 0; i < bytes; i += 4) {
+      const value = combine(p.operator, load<f32>(input + i), load<f32>(input2 + i));
+      store<f32>(output + i, clampF32(value, low, high));
+    }
+  }
+}
+
+function apply(operator: i32, x: f32, low: f32, high: f32): f32 {
+  switch (operator) {
+    case CLAMP:
+      return clampF32(x, low, high);
+    case LEAKY_RELU:
+      return x > 0 ? x : x * low;
+    case LOGISTIC_LIBM:
+      return logisticLibm(x);
+    case LOGISTIC_XNNPACK:
+      return logisticXnnpack(x);
+    case LOGISTIC_MLAS:
+      return logisticMlas(x);
+    case TANH_LIBM:
+      return tanhLibm(x);
+    case TANH_XNNPACK:
+      return tanhXnnpack(x);
+    case TANH_MLAS:
+      return tanhMlas(x);
+    case HARD_SWISH_TFLITE:
+      return hardSwishTflite(x);
+    default:
+      return hardSwishXnnpack(x);
+  }
+}
+
+/** activationMin: of LEAKY_RELU the slope. */
+export function unary_f32(params: usize): void {
+  const p = changetype<FloatElementwise>(params),
+    low = reinterpret<f32>(p.activationMin),
+    high = reinterpret<f32>(p.activationMax);
+  for (let i: usize = 0, end = (<usize>(p.batches * p.elements)) << 2; i < end; i += 4)
+    store<f32>(p.output + i, apply(p.operator, load<f32>(p.input + i), low, high));
+}

@@ -1,0 +1,164 @@
+/** float32 sums of products in a given order. The order is data: `offsets` says where each product's value lies, and the
+ * weights lie in the same order, eight outputs side by side. Nothing is fused, so both builds give the same bits. */
+import { FloatConvolution } from "../params";
+
+const LANES: usize = 8;
+
+/** Where the bias comes in: 0 after the sum, 1 as its first term, 2 as the first term of the sum of blocks, 3 as the first
+ * term of the first of four sums, each of every fourth product. */
+const BIAS_LAST: i32 = 0;
+const BIAS_FIRST: i32 = 1;
+const FOUR_SUMS: i32 = 3;
+
+/** value, or the end of the range that it is beyond. */
+@inline
+export function clampF32(value: f32, low: f32, high: f32): f32 {
+  const raised = value < low ? low : value;
+  return raised > high ? high : raised;
+}
+
+/** Zeros with the image inside; each channel depthMultiplier times. Returns what pixels are read from. */
+function padded(p: FloatConvolution, input: usize): usize {
+  if (p.direct != 0) return input;
+  const depth = <usize>p.depth,
+    multiplier = <usize>p.depthMultiplier,
+    rowBytes = (<usize>p.paddedWidth * depth) << 2;
+  memory.fill(p.scratch, 0, <usize>p.paddedHeight * rowBytes);
+  const rows = min(p.inputHeight, p.paddedHeight - p.padTop),
+    columns = <usize>min(p.inputWidth, p.paddedWidth - p.padLeft),
+    inputRow = (<usize>p.inputWidth * (depth / multiplier)) << 2;
+  for (let y = 0; y < rows; y++, input += inputRow) {
+    const target = p.scratch + <usize>(y + p.padTop) * rowBytes + ((<usize>p.padLeft * depth) << 2);
+    if (multiplier == 1) memory.copy(target, input, (columns * depth) << 2);
+    else
+      for (let i: usize = 0, end = columns * depth; i < end; i++)
+        store<f32>(target + (i << 2), load<f32>(input + ((i / multiplier) << 2)));
+  }
+  return p.scratch;
+}
+
+/** Every fourth product from `first` on. */
+@inline
+function fourthSum(p: FloatConvolution, pixel: usize, weights: usize, start: f32, lane: usize, first: usize): f32 {
+  let acc = start;
+  for (let k = first; k < <usize>p.terms; k += 4)
+    acc += load<f32>(pixel + load<u32>(p.offsets + (k << 2))) * load<f32>(weights + ((k * LANES + lane) << 2));
+  return acc;
+}
+
+/** One output by itself. lane: its place among the eight; step: bytes from one weight of it to the next. */
+@inline
+function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, lane: usize): f32 {
+  if (p.biasOrder == FOUR_SUMS) {
+    const even = fourthSum(p, pixel, weights, bias, lane, 0) + fourthSum(p, pixel, weights, 0, lane, 2),
+      odd = fourthSum(p, pixel, weights, 0, lane, 1) + fourthSum(p, pixel, weights, 0, lane, 3);
+    return even + odd;
+  }
+  let total: f32 = p.biasOrder == BIAS_LAST ? 0 : bias;
+  for (let first = 0; first < p.terms; first += p.block) {
+    const end = min(first + p.block, p.terms);
+    let acc: f32 = p.biasOrder == BIAS_FIRST ? total : 0;
+    for (let k = <usize>first; k < <usize>end; k++) {
+      const value = load<f32>(pixel + load<u32>(p.offsets + (k << 2)));
+      acc += value * load<f32>(weights + ((k * LANES + lane) << 2));
+    }
+    total = p.biasOrder == BIAS_FIRST ? acc : total + acc;
+  }
+  return p.biasOrder == BIAS_LAST ? total + bias : total;
+}
+
+/** Eight outputs from one panel. perChannel: each lane reads the channel of its own, else all read the same value. */
+@inline
+function sumEight(p: FloatConvolution, pixel: usize, weights: usize, bias: usize, perChannel: bool): void {
+  const bias0 = v128.load(bias),
+    bias1 = v128.load(bias, 16),
+    zero = f32x4.splat(0);
+  let total0 = p.biasOrder == BIAS_LAST ? zero : bias0,
+    total1 = p.biasOrder == BIAS_LAST ? zero : bias1;
+  let offset = p.offsets;
+  for (let first = 0; first < p.terms; first += p.block) {
+    const end = p.offsets + ((<usize>min(first + p.block, p.terms)) << 2);
+    let acc0 = p.biasOrder == BIAS_FIRST ? total0 : zero,
+      acc1 = p.biasOrder == BIAS_FIRST ? total1 : zero;
+    for (; offset < end; offset += 4, weights += 32) {
+      const at = pixel + load<u32>(offset);
+      const value0 = perChannel ? v128.load(at) : v128.load_splat<f32>(at),
+        value1 = perChannel ? v128.load(at, 16) : value0;
+      acc0 = f32x4.add(acc0, f32x4.mul(value0, v128.load(weights)));
+      acc1 = f32x4.add(acc1, f32x4.mul(value1, v128.load(weights, 16)));
+    }
+    total0 = p.biasOrder == BIAS_FIRST ? acc0 : f32x4.add(total0, acc0);
+    total1 = p.biasOrder == BIAS_FIRST ? acc1 : f32x4.add(total1, acc1);
+  }
+  v128.store(p.lanes, p.biasOrder == BIAS_LAST ? f32x4.add(total0, bias0) : total0);
+  v128.store(p.lanes, p.biasOrder == BIAS_LAST ? f32x4.add(total1, bias1) : total1, 16);
+}
+
+/** Up to eight outputs: `count` of the panel. Four sums are for layers of few outputs, one at a time. */
+@inline
+function panel(
+  p: FloatConvolution,
+  pixel: usize,
+  weights: usize,
+  bias: usize,
+  output: usize,
+  count: usize,
+  perChannel: bool,
+): void {
+  const low = reinterpret<f32>(p.activationMin),
+    high = reinterpret<f32>(p.activationMax);
+  if (ASC_FEATURE_SIMD) {
+    if (p.biasOrder != FOUR_SUMS && (!perChannel || count == LANES)) {
+      sumEight(p, pixel, weights, bias, perChannel);
+      for (let lane: usize = 0; lane < count; lane++)
+        store<f32>(output + (lane << 2), clampF32(load<f32>(p.lanes + (lane << 2)), low, high));
+      return;
+    }
+  }
+  for (let lane: usize = 0; lane < count; lane++) {
+    const from = perChannel ? pixel + (lane << 2) : pixel;
+    const sum = sumOne(p, from, weights, load<f32>(bias + (lane << 2)), lane);
+    store<f32>(output + (lane << 2), clampF32(sum, low, high));
+  }
+}
+
+@inline
+function convolve(p: FloatConvolution, perChannel: bool): void {
+  const panelBytes = (<usize>p.terms * LANES) << 2,
+    depth = <usize>p.groupDepth,
+    pixelBytes = (<usize>p.depth) << 2,
+    imageBytes = (<usize>(p.inputHeight * p.inputWidth * p.depth) / <usize>p.depthMultiplier) << 2;
+  let input = p.input,
+    output = p.output;
+  for (let image = 0; image < p.batches; image++, input += imageBytes) {
+    const from = padded(p, input);
+    for (let y = 0; y < p.outputHeight; y++) {
+      const row = from + <usize>(y * p.strideHeight * p.paddedWidth) * pixelBytes;
+      for (let x = 0; x < p.outputWidth; x++) {
+        let pixel = row + <usize>(x * p.strideWidth) * pixelBytes,
+          weights = p.weights,
+          bias = p.bias;
+        for (let group = 0; group < p.groups; group++, pixel += <usize>p.groupBytes) {
+          for (let channel: usize = 0; channel < depth; channel += LANES) {
+            const count = min<usize>(LANES, depth - channel);
+            const own = perChannel ? pixel + (channel << 2) : pixel;
+            panel(p, own, weights, bias, output, count, perChannel);
+            output += count << 2;
+            weights += panelBytes;
+            bias += LANES << 2;
+          }
+        }
+      }
+    }
+  }
+}
+
+/** CONV_2D and FULLY_CONNECTED. */
+export function conv_2d_f32(params: usize): void {
+  convolve(changetype<FloatConvolution>(params), false);
+}
+
+/** DEPTHWISE_CONV_2D: output channel o reads channel o of the padded image. */
+export function depthwise_conv_2d_f32(params: usize): void {
+  convolve(changetype<FloatConvolution>(params), true);
+}

@@ -1,0 +1,19 @@
+/** The runtimes whose float32 arithmetic is known to the last bit. The wasm module numbers them by their place.
+ * tflite: TFLite f674577 and TFLM 90b983c reference kernels, in C++ without contraction to fused multiply-adds.
+ * xnnpack: XNNPACK 75db3c0 for WASM SIMD128, as LiteRT.js 2.5.3 runs it; NEON and AVX2 builds fuse multiply-adds.
+ * onnxruntime: ONNX Runtime 1.30.0 MLAS for WASM; on x86 it fuses multiply-adds, by the width of the host's vectors. */
+export const FLOAT_FORMS = ["tflite", "xnnpack", "onnxruntime"] as const;
+export type FloatForm = (typeof FLOAT_FORMS)[number];
+
+export const formNumber = (form: FloatForm) => FLOAT_FORMS.indexOf(form);
+
+/** Inclusive; infinite where there is no bound. */
+export interface Bounds {
+  activationMin: number;
+  activationMax: number;
+}
+
+export const f32 = Math.fround;
+/** NaN stays. */
+export const bounded = ({ activationMin, activationMax }: Bounds, value: number) =>
+  value < activationMin ? activationMin : value > activationMax ? activationMax : value;

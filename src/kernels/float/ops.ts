@@ -1,0 +1,20 @@
+/** One row an op on float32, as ../ops.ts has one for int8. */
+import { PAD, RESIZE_BILINEAR } from "./convert.ts";
+import { BINARY_F32, UNARY_F32 } from "./elementwise.ts";
+import { AVERAGE_POOL_2D, LOG_SOFTMAX, MAX_POOL_2D, MEAN, SOFTMAX } from "./reduce.ts";
+import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
+
+/** BINARY serves ADD, SUB, MUL and PRELU; UNARY the functions of one value; CONV_2D FULLY_CONNECTED too. */
+export const FLOAT_OPS = {
+  CONV_2D,
+  DEPTHWISE_CONV_2D,
+  BINARY: BINARY_F32,
+  UNARY: UNARY_F32,
+  AVERAGE_POOL_2D,
+  MAX_POOL_2D,
+  MEAN,
+  SOFTMAX,
+  LOG_SOFTMAX,
+  PAD,
+  RESIZE_BILINEAR,
+};

@@ -1,0 +1,289 @@
+/** float32 convolutions: the order of every sum as data, and the same in plain TypeScript. */
+import type { Op, Step, Values, Window } from "../args.ts";
+import type { Kernels } from "../module.ts";
+import { floatBits } from "../params.ts";
+import { makeStep } from "../step.ts";
+import { type Bounds, bounded, type FloatForm, f32 } from "./forms.ts";
+
+/** filter: OHWI, [outputDepth][filterHeight][filterWidth][inputDepth / groups]; bias: one an output channel, or null. */
+export type FloatConv2dArgs = Window &
+  Bounds & {
+    form: FloatForm;
+    /** constants: a matrix that ONNX Runtime packs, a FULLY_CONNECTED. */
+    packed?: boolean;
+    filter: Float32Array;
+    bias: Float32Array | null;
+    outputDepth: number;
+    groups: number;
+    dilationHeight: number;
+    dilationWidth: number;
+  };
+/** filter: 1HWC, as DepthwiseConv2dArgs. */
+export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputDepth" | "packed"> & {
+  depthMultiplier: number;
+};
+
+/** The wasm module numbers them by their place. */
+const BIAS_ORDERS = ["last", "first", "first-of-blocks", "four-sums"] as const;
+
+/** none: times 0, to fill up four. */
+interface Term {
+  y: number;
+  x: number;
+  channel: number;
+  none?: true;
+}
+
+interface Order {
+  /** Tap and channel of each product. */
+  terms: Term[];
+  /** Products summed by themselves. */
+  block: number;
+  bias: (typeof BIAS_ORDERS)[number];
+}
+
+const PANEL = 8;
+/** Depthwise filters that XNNPACK has kernels for, with one output a channel, walk by columns. */
+const MOST_DEPTHWISE_TAPS = 25;
+/** K at a time, of a packed and of any other matrix. Source: mlas sgemm.cpp, MLAS_SGEMM_PACKED_STRIDEK, MLAS_SGEMM_STRIDEK. */
+const PACKED_BLOCK = 256;
+const STRIDE = 128;
+
+/** Source: mlas convolve.cpp: the block grows as the outputs of a plane get fewer than its products. */
+function mlasBlock(outputs: number, products: number): number {
+  let [columns, block] = [STRIDE, STRIDE];
+  while (outputs < products && columns > 16 && columns / 2 >= outputs)
+    [columns, block] = [columns / 2, block * 2];
+  return block;
+}
+
+/** Channels side by side, and those of its kernel for few channels. Source: XNNPACK config-utils.c xnn_use_nr2. */
+const [WIDE, NARROW] = [8, 2];
+
+/** Whether XNNPACK takes its kernel for few outputs, f32-gemm-4x2c4: always below eight, and in a matrix product where the
+ * last eight would be filled badly. Source: xnn_use_nr2; executed on LiteRT.js 2.5.3 for 1 to 1001 outputs. */
+function isNarrow(outputs: number, isMatrix: boolean): boolean {
+  const missing = (tile: number) => (tile - (outputs % tile)) % tile;
+  const wasteful = missing(NARROW) < missing(WIDE) && missing(WIDE) * 100 > outputs;
+  return outputs < WIDE || (isMatrix && wasteful);
+}
+
+/** A run's length made a multiple of four. */
+function filledUp(run: Term[]): Term[] {
+  const rest = (4 - (run.length % 4)) % 4;
+  return [...run, ...new Array<Term>(rest).fill({ ...run[0], none: true })];
+}
+
+function taps(height: number, width: number, byColumns: boolean): { y: number; x: number }[] {
+  const count = height * width;
+  return Array.from({ length: count }, (_, i) =>
+    byColumns ? { y: i % height, x: Math.floor(i / height) } : { y: Math.floor(i / width), x: i % width },
+  );
+}
+
+const hasSeveralOutputs = (args: FloatConv2dArgs | FloatDepthwiseConv2dArgs) =>
+  "depthMultiplier" in args && args.depthMultiplier > 1;
+
+/** depth: input channels that one output reads. */
+function orderOf(
+  args: FloatConv2dArgs | FloatDepthwiseConv2dArgs,
+  depth: number,
+  isDepthwise: boolean,
+): Order {
+  const { form, filterHeight: height, filterWidth: width } = args;
+  const channels = Array.from({ length: depth }, (_, channel) => channel);
+  const products = height * width * depth;
+  if (form === "onnxruntime") {
+    const terms = channels.flatMap((channel) =>
+      taps(height, width, false).map((tap) => ({ ...tap, channel })),
+    );
+    if ("packed" in args && args.packed) return { terms, block: PACKED_BLOCK, bias: "first-of-blocks" };
+    return { terms, block: mlasBlock(args.outputHeight * args.outputWidth, products), bias: "last" };
+  }
+  if (form === "xnnpack" && "outputDepth" in args) {
+    const isMatrix = products === depth && args.strideHeight === 1 && args.strideWidth === 1;
+    if (isNarrow(args.outputDepth / args.groups, isMatrix && args.groups === 1)) {
+      const runs = taps(height, width, false).map((tap) => channels.map((channel) => ({ ...tap, channel })));
+      const terms = runs.flatMap(filledUp);
+      return { terms, block: terms.length, bias: "four-sums" };
+    }
+  }
+  const hasKernel = isDepthwise && height * width <= MOST_DEPTHWISE_TAPS && !hasSeveralOutputs(args);
+  const byColumns = form === "xnnpack" && hasKernel;
+  const terms = taps(height, width, byColumns).flatMap((tap) =>
+    channels.map((channel) => ({ ...tap, channel })),
+  );
+  return { terms, block: products, bias: form === "xnnpack" ? "first" : "last" };
+}
+
+/** As much of the padded image as some output reads; the image itself where that is all. */
+function paddedImage(args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, isRead: boolean) {
+  const extent = (output: number, stride: number, filter: number, dilation: number) =>
+    (output - 1) * stride + (filter - 1) * dilation + 1;
+  const height = extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight);
+  const width = extent(args.outputWidth, args.strideWidth, args.filterWidth, args.dilationWidth);
+  const { inputHeight, inputWidth, padTop, padLeft } = args;
+  const direct =
+    isRead && padTop === 0 && padLeft === 0 && height <= inputHeight && width <= inputWidth ? 1 : 0;
+  return { paddedHeight: height, paddedWidth: direct ? inputWidth : width, direct };
+}
+
+interface Layer {
+  kernel: "conv_2d_f32" | "depthwise_conv_2d_f32";
+  order: Order;
+  groups: number;
+  groupDepth: number;
+  depthMultiplier: number;
+  groupBytes: number;
+  weight(channel: number, term: Term): number;
+}
+
+function prepare(kernels: Kernels, args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, layer: Layer): Step {
+  const mark = kernels.mark();
+  const { order, groups, groupDepth, depthMultiplier, weight } = layer;
+  const depth = args.inputDepth * depthMultiplier;
+  const image = paddedImage(args, depthMultiplier === 1);
+  const { terms } = order;
+  const panels = Math.ceil(groupDepth / PANEL);
+  const weights = new Float32Array(groups * panels * terms.length * PANEL);
+  const bias = new Float32Array(groups * panels * PANEL);
+  for (let group = 0; group < groups; group++)
+    for (let i = 0; i < groupDepth; i++) {
+      const channel = group * groupDepth + i;
+      const panel = group * panels + Math.floor(i / PANEL);
+      bias[panel * PANEL + (i % PANEL)] = args.bias?.[channel] ?? 0;
+      terms.forEach((term, k) => {
+        weights[(panel * terms.length + k) * PANEL + (i % PANEL)] = term.none ? 0 : weight(channel, term);
+      });
+    }
+  const offsets = Int32Array.from(
+    terms,
+    ({ y, x, channel }) =>
+      ((y * args.dilationHeight * image.paddedWidth + x * args.dilationWidth) * depth + channel) * 4,
+  );
+  const values = {
+    weights: kernels.place(weights),
+    bias: kernels.place(bias),
+    offsets: kernels.place(offsets),
+    lanes: kernels.allocate(PANEL * 4),
+    terms: terms.length,
+    block: order.block,
+    biasOrder: BIAS_ORDERS.indexOf(order.bias),
+    groups,
+    groupDepth,
+    groupBytes: layer.groupBytes,
+    inputHeight: args.inputHeight,
+    inputWidth: args.inputWidth,
+    depth,
+    depthMultiplier,
+    outputHeight: args.outputHeight,
+    outputWidth: args.outputWidth,
+    strideHeight: args.strideHeight,
+    strideWidth: args.strideWidth,
+    padTop: args.padTop,
+    padLeft: args.padLeft,
+    ...image,
+    activationMin: floatBits(args.activationMin),
+    activationMax: floatBits(args.activationMax),
+  };
+  return makeStep(kernels, mark, layer.kernel, "FloatConvolution", values, {
+    inputBytes: args.inputHeight * args.inputWidth * args.inputDepth * 4,
+    outputBytes: args.outputHeight * args.outputWidth * groups * groupDepth * 4,
+    scratchBytes: image.direct ? 0 : image.paddedHeight * image.paddedWidth * depth * 4,
+  });
+}
+
+/** value: of a term of output channel `channel`, at [image, y, x] of the output; 0 in the padding. */
+function sum({ terms, block, bias }: Order, start: number, product: (term: Term) => number) {
+  if (bias === "four-sums") {
+    const every = (at: number, from: number) =>
+      terms.filter((_, k) => k % 4 === at).reduce((acc, term) => f32(acc + product(term)), from);
+    return f32(f32(every(0, start) + every(2, 0)) + f32(every(1, 0) + every(3, 0)));
+  }
+  let total = bias === "last" ? 0 : start;
+  for (let first = 0; first < terms.length; first += block) {
+    let acc = bias === "first" ? total : 0;
+    for (const term of terms.slice(first, first + block)) acc = f32(acc + product(term));
+    total = bias === "first" ? acc : f32(total + acc);
+  }
+  return bias === "last" ? f32(total + start) : total;
+}
+
+function reference(
+  args: FloatConv2dArgs | FloatDepthwiseConv2dArgs,
+  layer: Pick<Layer, "order" | "weight"> & {
+    outputDepth: number;
+    source(channel: number, term: number): number;
+  },
+  [input]: readonly Values[],
+  batches: number,
+): Float32Array {
+  const { outputHeight, outputWidth, inputHeight, inputWidth, inputDepth } = args;
+  const { order, weight, outputDepth, source } = layer;
+  return Float32Array.from({ length: batches * outputHeight * outputWidth * outputDepth }, (_, index) => {
+    const channel = index % outputDepth;
+    const pixel = Math.floor(index / outputDepth);
+    const [image, rest] = [
+      Math.floor(pixel / (outputHeight * outputWidth)),
+      pixel % (outputHeight * outputWidth),
+    ];
+    const top = Math.floor(rest / outputWidth) * args.strideHeight - args.padTop;
+    const left = (rest % outputWidth) * args.strideWidth - args.padLeft;
+    const value = sum(order, args.bias?.[channel] ?? 0, (term) => {
+      const [y, x] = [top + term.y * args.dilationHeight, left + term.x * args.dilationWidth];
+      const inside = y >= 0 && x >= 0 && y < inputHeight && x < inputWidth;
+      const at = ((image * inputHeight + y) * inputWidth + x) * inputDepth + source(channel, term.channel);
+      return term.none ? 0 : f32((inside ? Number(input[at]) : 0) * weight(channel, term));
+    });
+    return bounded(args, value);
+  });
+}
+
+function denseLayer(args: FloatConv2dArgs) {
+  const depth = args.inputDepth / args.groups;
+  const groupDepth = args.outputDepth / args.groups;
+  const { filter, filterHeight, filterWidth } = args;
+  return {
+    order: orderOf(args, depth, false),
+    groups: args.groups,
+    groupDepth,
+    depthMultiplier: 1,
+    groupBytes: depth * 4,
+    outputDepth: args.outputDepth,
+    source: (channel: number, own: number) => Math.floor(channel / groupDepth) * depth + own,
+    weight: (channel: number, { y, x, channel: own }: Term) =>
+      filter[((channel * filterHeight + y) * filterWidth + x) * depth + own],
+  };
+}
+
+function depthwiseLayer(args: FloatDepthwiseConv2dArgs) {
+  const { filter, filterWidth, inputDepth, depthMultiplier } = args;
+  const outputDepth = inputDepth * depthMultiplier;
+  return {
+    order: orderOf(args, 1, true),
+    groups: 1,
+    groupDepth: outputDepth,
+    depthMultiplier,
+    groupBytes: 0,
+    outputDepth,
+    source: (channel: number) => Math.floor(channel / depthMultiplier),
+    weight: (channel: number, { y, x }: Term) => filter[(y * filterWidth + x) * outputDepth + channel],
+  };
+}
+
+const windowMacs = (args: Window, depth: number) =>
+  args.outputHeight * args.outputWidth * args.filterHeight * args.filterWidth * depth;
+
+/** FULLY_CONNECTED is one of a window of one pixel, with `packed`. */
+export const CONV_2D: Op<FloatConv2dArgs> = {
+  macs: (args) => windowMacs(args, (args.inputDepth / args.groups) * args.outputDepth),
+  prepare: (kernels, args) => prepare(kernels, args, { kernel: "conv_2d_f32", ...denseLayer(args) }),
+  reference: (args, operands, batches) => reference(args, denseLayer(args), operands, batches),
+};
+
+export const DEPTHWISE_CONV_2D: Op<FloatDepthwiseConv2dArgs> = {
+  macs: (args) => windowMacs(args, args.inputDepth * args.depthMultiplier),
+  prepare: (kernels, args) =>
+    prepare(kernels, args, { kernel: "depthwise_conv_2d_f32", ...depthwiseLayer(args) }),
+  reference: (args, operands, batches) => reference(args, depthwiseLayer(args), operands, batches),
+};

@@ -1,0 +1,279 @@
+/** One lowering an op on float32 activations, in the order of the profile's ops.float. */
+import type { FloatUnary } from "../../kernels/float/elementwise.ts";
+import type { Bounds, FloatForm } from "../../kernels/float/forms.ts";
+import { FLOAT_OPS } from "../../kernels/float/ops.ts";
+import { OPS } from "../../kernels/ops.ts";
+import { meanRuns } from "../../kernels/pool.ts";
+import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
+import { first, type Lowering, only, type Site } from "../site.ts";
+import { windowArgs } from "../wide/site.ts";
+import { ELEMENTWISE } from "./elementwise.ts";
+import { activation, constant, formOf, unary } from "./site.ts";
+
+const BOUNDS: Record<Activation, Bounds> = {
+  NONE: { activationMin: -Infinity, activationMax: Infinity },
+  RELU: { activationMin: 0, activationMax: Infinity },
+  RELU6: { activationMin: 0, activationMax: 6 },
+  RELU_N1_TO_1: { activationMin: -1, activationMax: 1 },
+};
+
+const imageElements = ({ shape }: Tensor) => elements(shape.slice(1));
+const rowsOf = ({ inputs: [x] }: Site) => {
+  const rowSize = x.shape.at(-1)!;
+  return { rows: imageElements(x) / rowSize, rowSize };
+};
+
+/** Operands of a sum of products. axis: of the output channels in the filter. */
+const weighted = (site: Site, axis: number) => {
+  const [, filter, bias] = site.inputs;
+  return first(
+    unary(site),
+    constant(filter, "filter"),
+    bias ? constant(bias, "bias") : "",
+    only("bias: needs one an output channel", !bias || bias.data?.length === filter.shape[axis]),
+  );
+};
+
+const weightsOf = ({ inputs: [, filter, bias] }: Site) => ({
+  filter: filter.data as Float32Array,
+  bias: (bias?.data as Float32Array | undefined) ?? null,
+});
+
+const conv2d: Lowering<"CONV_2D"> = {
+  refuse: (site) =>
+    first(
+      weighted(site, 0),
+      only("groups: input channels must divide", site.inputs[0].shape[3] % site.inputs[1].shape[3] === 0),
+    ),
+  lower: (site) => {
+    const { attributes, inputs, kernels } = site;
+    const [x, filter] = inputs;
+    return FLOAT_OPS.CONV_2D.prepare(kernels, {
+      ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
+      ...weightsOf(site),
+      ...BOUNDS[attributes.activation],
+      form: formOf(site),
+      outputDepth: filter.shape[0],
+      groups: x.shape[3] / filter.shape[3],
+      dilationHeight: attributes.dilationHeight,
+      dilationWidth: attributes.dilationWidth,
+    });
+  },
+};
+
+const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
+  refuse: (site) =>
+    first(
+      weighted(site, 3),
+      only(
+        "filter: needs input channels * depthMultiplier",
+        site.inputs[1].shape[3] === site.inputs[0].shape[3] * site.attributes.depthMultiplier,
+      ),
+    ),
+  lower: (site) => {
+    const { attributes, inputs, kernels } = site;
+    const [, filter] = inputs;
+    return FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
+      ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
+      ...weightsOf(site),
+      ...BOUNDS[attributes.activation],
+      form: formOf(site),
+      depthMultiplier: attributes.depthMultiplier,
+      dilationHeight: attributes.dilationHeight,
+      dilationWidth: attributes.dilationWidth,
+    });
+  },
+};
+
+const ONE_PIXEL = {
+  ...{ inputHeight: 1, outputHeight: 1, filterHeight: 1, filterWidth: 1, strideHeight: 1, strideWidth: 1 },
+  ...{ padTop: 0, padLeft: 0, groups: 1, dilationHeight: 1, dilationWidth: 1 },
+};
+
+/** A row is a pixel. */
+const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
+  refuse: (site) =>
+    first(
+      weighted(site, 0),
+      only("filter: needs the input's width", imageElements(site.inputs[0]) % site.inputs[1].shape[1] === 0),
+    ),
+  lower: (site) => {
+    const { attributes, inputs, kernels } = site;
+    const [outputDepth, inputDepth] = inputs[1].shape;
+    const rows = imageElements(inputs[0]) / inputDepth;
+    return FLOAT_OPS.CONV_2D.prepare(kernels, {
+      ...ONE_PIXEL,
+      ...weightsOf(site),
+      ...BOUNDS[attributes.activation],
+      form: formOf(site),
+      packed: true,
+      ...{ inputWidth: rows, outputWidth: rows, inputDepth, outputDepth },
+    });
+  },
+};
+
+const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D" | "MAX_POOL_2D"> => ({
+  refuse: unary,
+  lower: (site) => {
+    const { attributes, kernels } = site;
+    return FLOAT_OPS[op].prepare(kernels, {
+      ...windowArgs(attributes, site, [attributes.filterHeight, attributes.filterWidth]),
+      ...BOUNDS[attributes.activation],
+      form: formOf(site),
+    });
+  },
+});
+
+const mean: Lowering<"MEAN"> = {
+  refuse: (site) => {
+    const axes = site.attributes.axes.map((axis) => axis - 1);
+    const shape = site.inputs[0].shape.slice(1);
+    return first(
+      unary(site),
+      only(
+        "axes: the batch cannot be reduced",
+        axes.every((axis) => axis >= 0),
+      ),
+      only("axes: alternate too often with others", meanRuns({ shape, axes }).length <= 4),
+    );
+  },
+  lower: (site) =>
+    FLOAT_OPS.MEAN.prepare(site.kernels, {
+      form: formOf(site),
+      shape: site.inputs[0].shape.slice(1),
+      axes: site.attributes.axes.map((axis) => axis - 1),
+    }),
+};
+
+const softmax: Lowering<"SOFTMAX"> = {
+  refuse: unary,
+  lower: (site) =>
+    FLOAT_OPS.SOFTMAX.prepare(site.kernels, {
+      ...rowsOf(site),
+      form: formOf(site),
+      beta: site.attributes.beta,
+    }),
+};
+
+/** LiteRT leaves it to TFLite, beside XNNPACK too. */
+const logSoftmax: Lowering<"LOG_SOFTMAX"> = {
+  refuse: (site) => first(activation(site.inputs[0], "input"), activation(site.output, "output")),
+  lower: (site) => {
+    const { kernels, profile } = site;
+    return profile.arithmetic.ops.float?.form === "onnxruntime"
+      ? FLOAT_OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "onnxruntime", beta: 1 })
+      : OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "float32" });
+  },
+};
+
+/** A function of one value by the form of the profile; `low` and `high` as its kernel takes them. */
+const apply = <Op extends OpName>(
+  operator: Record<FloatForm, FloatUnary> | FloatUnary,
+  range: (site: Site<Op>) => Bounds = () => BOUNDS.NONE,
+): Lowering<Op> => ({
+  refuse: unary as Lowering<Op>["refuse"],
+  lower: (site) =>
+    FLOAT_OPS.UNARY.prepare(site.kernels, {
+      ...range(site),
+      operator: typeof operator === "string" ? operator : operator[formOf(site as unknown as Site)],
+      elements: imageElements(site.inputs[0]),
+    }),
+});
+
+const pad: Lowering<"PAD"> = {
+  refuse: (site) =>
+    first(
+      unary(site),
+      only(
+        "before, after: the batch cannot be padded",
+        site.attributes.before[0] === 0 && site.attributes.after[0] === 0,
+      ),
+    ),
+  lower: ({ attributes, inputs: [x], kernels }) =>
+    FLOAT_OPS.PAD.prepare(kernels, {
+      shape: x.shape.slice(1),
+      before: attributes.before.slice(1),
+      after: attributes.after.slice(1),
+      value: attributes.value ?? 0,
+    }),
+};
+
+const bytesOf = ({ data }: Tensor) => data && new Int8Array(data.buffer, data.byteOffset, data.byteLength);
+
+const concatenation: Lowering<"CONCATENATION"> = {
+  refuse: ({ attributes, inputs, output }) =>
+    first(
+      activation(output, "output"),
+      only("axis: the batch cannot be concatenated", attributes.axis !== 0),
+      only("activation: needs NONE", attributes.activation === "NONE"),
+      only(
+        "inputs: needs an activation",
+        inputs.some(({ data }) => !data),
+      ),
+      ...inputs.map(({ dtype }, i) => only(`input ${i}: needs float32, is ${dtype}`, dtype === "float32")),
+    ),
+  lower: ({ attributes: { axis }, inputs, output, kernels }) =>
+    OPS.CONCATENATION.prepare(kernels, {
+      outer: elements(output.shape.slice(1, axis)),
+      sizes: inputs.map((x) => elements(x.shape.slice(axis)) * 4),
+      constants: inputs.map(bytesOf),
+    }),
+};
+
+const sizesOf = ({ inputs: [x], output }: Site) => ({
+  ...{ inputHeight: x.shape[1], inputWidth: x.shape[2], inputDepth: x.shape[3] },
+  ...{ outputHeight: output.shape[1], outputWidth: output.shape[2] },
+});
+
+const bilinear: Lowering<"RESIZE_BILINEAR"> = {
+  refuse: unary,
+  lower: (site) =>
+    FLOAT_OPS.RESIZE_BILINEAR.prepare(site.kernels, {
+      ...sizesOf(site),
+      form: formOf(site),
+      alignCorners: site.attributes.alignCorners,
+      halfPixelCenters: site.attributes.halfPixelCenters,
+    }),
+};
+
+/** A pixel is moved as it is: four bytes a channel. */
+const nearest: Lowering<"RESIZE_NEAREST_NEIGHBOR"> = {
+  refuse: (site) => first(activation(site.inputs[0], "input"), activation(site.output, "output")),
+  lower: ({ attributes: { alignCorners, halfPixelCenters }, ...site }) => {
+    const sizes = sizesOf({ attributes: {}, ...site } as Site);
+    const inputDepth = sizes.inputDepth * 4;
+    const args = { ...sizes, inputDepth, alignCorners, halfPixelCenters };
+    return OPS.RESIZE_NEAREST_NEIGHBOR.prepare(site.kernels, args);
+  },
+};
+
+/** Ops on float32 alone; those that only move values are not here, but in ../lowerLayout.ts. */
+export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
+  CONV_2D: conv2d,
+  DEPTHWISE_CONV_2D: depthwise,
+  FULLY_CONNECTED: fullyConnected,
+  ...ELEMENTWISE(BOUNDS),
+  AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
+  MAX_POOL_2D: pool("MAX_POOL_2D"),
+  MEAN: mean,
+  SOFTMAX: softmax,
+  LOG_SOFTMAX: logSoftmax,
+  RELU: apply("CLAMP", () => BOUNDS.RELU),
+  RELU6: apply("CLAMP", () => BOUNDS.RELU6),
+  RELU_N1_TO_1: apply("CLAMP", () => BOUNDS.RELU_N1_TO_1),
+  LEAKY_RELU: apply("LEAKY_RELU", ({ attributes: { alpha } }) => ({
+    activationMin: alpha,
+    activationMax: 0,
+  })),
+  LOGISTIC: apply({ tflite: "LOGISTIC_LIBM", xnnpack: "LOGISTIC_XNNPACK", onnxruntime: "LOGISTIC_MLAS" }),
+  TANH: apply({ tflite: "TANH_LIBM", xnnpack: "TANH_XNNPACK", onnxruntime: "TANH_MLAS" }),
+  HARD_SWISH: apply({
+    tflite: "HARD_SWISH_TFLITE",
+    xnnpack: "HARD_SWISH_XNNPACK",
+    onnxruntime: "HARD_SWISH_XNNPACK",
+  }),
+  PAD: pad,
+  CONCATENATION: concatenation,
+  RESIZE_BILINEAR: bilinear,
+  RESIZE_NEAREST_NEIGHBOR: nearest,
+};
