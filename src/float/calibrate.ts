@@ -12,14 +12,18 @@ export function calibrate(
   const ranges = new Map(ids.map((id) => [id, { minimum: Infinity, maximum: -Infinity }]));
   const prepared = prepare(backend, graph);
   observe(prepared, images.pixels, images.count, ids, (values) => {
-    for (const [id, tensor] of values) {
-      const range = ranges.get(id)!;
-      for (const value of tensor) {
-        if (value < range.minimum) range.minimum = value;
-        if (value > range.maximum) range.maximum = value;
-      }
-    }
+    for (const [id, tensor] of values) widen(ranges.get(id)!, tensor);
   });
   prepared.dispose();
   return ranges;
+}
+
+function widen(range: { minimum: number; maximum: number }, values: Float32Array): void {
+  let { minimum, maximum } = range;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < minimum) minimum = values[i];
+    if (values[i] > maximum) maximum = values[i];
+  }
+  range.minimum = minimum;
+  range.maximum = maximum;
 }

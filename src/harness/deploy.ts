@@ -16,6 +16,7 @@ import {
   type Lab,
   materialOf,
   type Progress,
+  rememberedJson,
   rememberedModel,
   stepName,
   trainingSet,
@@ -107,20 +108,36 @@ export async function foldedModel(lab: Lab, spec: ModelSpec, progress: Progress)
   return foldBatchNorm((await trainedModel(lab, spec, progress)).graph);
 }
 
+/** What calibration gives: the same for every precision of a network. */
+interface Calibration {
+  ranges: [tensor: number, range: { minimum: number; maximum: number }][];
+  card: CalibrationCard;
+}
+
+/** All that decides how a network is calibrated and what its card says. */
+async function calibrationInputs(lab: Lab, spec: ModelSpec): Promise<object> {
+  const { calibrationImages, cleanImages, testImages } = lab.preset;
+  const model = await modelName(lab, spec);
+  return { model, attack: spec.attack, calibrationImages, cleanImages, testImages, engine: lab.engine };
+}
+
+async function calibration(lab: Lab, spec: ModelSpec, folded: Graph): Promise<Calibration> {
+  const name = await stepName("calibration", "json", await calibrationInputs(lab, spec));
+  return rememberedJson(lab.store, name, async () => {
+    const images = heldImages(lab, lab.preset.calibrationImages, "calibration");
+    const ranges = calibrate(lab.backend, folded, images);
+    return { ranges: [...ranges], card: calibrationCard(lab, spec, folded, ranges, images) };
+  });
+}
+
 /** The integer model, with its calibration card in `meta.calibration`. */
 export async function quantizedModel(lab: Lab, spec: ModelSpec, precision: Precision): Promise<SavedModel> {
-  const model = await modelName(lab, spec);
-  const { calibrationImages, cleanImages, testImages } = lab.preset;
-  const inputs = { model, precision, calibrationImages, cleanImages, testImages, engine: lab.engine };
+  const inputs = { ...(await calibrationInputs(lab, spec)), precision };
   return rememberedModel(lab.store, await stepName("quantized", "blindspot", inputs), async () => {
     const folded = await foldedModel(lab, spec, () => {});
-    const images = heldImages(lab, calibrationImages, "calibration");
-    const ranges = calibrate(lab.backend, folded, images);
-    const graph = quantizeStatic(folded, fromRanges(folded, ranges), SCHEMES[precision]);
-    return {
-      graph,
-      meta: { spec, precision, calibration: calibrationCard(lab, spec, folded, ranges, images) },
-    };
+    const { ranges, card } = await calibration(lab, spec, folded);
+    const graph = quantizeStatic(folded, fromRanges(folded, new Map(ranges)), SCHEMES[precision]);
+    return { graph, meta: { spec, precision, calibration: card } };
   });
 }
 
@@ -167,13 +184,23 @@ function clipRates(
   observe(prepared, pixels, count, ids, (values, _, here) => {
     for (const [id, tensor] of values) {
       const size = elements(graph.tensors[id].shape.slice(1));
-      const { minimum, maximum } = ranges.get(id)!;
-      for (let i = 0; i < here; i++) {
-        const image = tensor.subarray(i * size, (i + 1) * size);
-        if (image.some((value) => value > maximum || value < minimum)) clipped.set(id, clipped.get(id)! + 1);
-      }
+      const range = ranges.get(id)!;
+      let images = 0;
+      for (let i = 0; i < here; i++) if (leaves(range, tensor, i * size, (i + 1) * size)) images++;
+      clipped.set(id, clipped.get(id)! + images);
     }
   });
   prepared.dispose();
   return new Map(ids.map((id) => [id, round(clipped.get(id)! / count)]));
+}
+
+/** Whether one of the values from..to lies beyond the range. */
+function leaves(
+  { minimum, maximum }: { minimum: number; maximum: number },
+  values: Float32Array,
+  from: number,
+  to: number,
+): boolean {
+  for (let i = from; i < to; i++) if (values[i] > maximum || values[i] < minimum) return true;
+  return false;
 }
