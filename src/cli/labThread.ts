@@ -20,17 +20,18 @@ export type Reply =
   | { kind: "done"; result: unknown }
   | { kind: "failed"; error: Error };
 
-const { lab, trainModule, work, models } = workerData as ThreadData;
+const { lab: shared, trainModule, work, models } = workerData as ThreadData;
 const port = parentPort!;
 const reply = (message: Reply) => port.postMessage(message);
 
 const backend = await startBackend(trainModule);
 const store = withShippedModels(directoryStore(work), new URL(models));
+const lab: Lab = { ...shared, backend, store };
 
 port.on("message", async (step: Step) => {
   try {
     const progress = (done: number, total: number) => reply({ kind: "progress", share: done / total });
-    reply({ kind: "done", result: await runStep({ ...lab, backend, store }, step, progress) });
+    reply({ kind: "done", result: await runStep(lab, step, progress) });
   } catch (error) {
     reply({ kind: "failed", error: error as Error });
   }

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { Lab } from "../harness/lab.ts";
 import type { Execute } from "../harness/reproduce.ts";
-import { type Step, stepIdentity, stepTitle } from "../harness/steps.ts";
+import { type Step, stepAffinity, stepIdentity, stepTitle } from "../harness/steps.ts";
 import type { Reply, ThreadData } from "./labThread.ts";
 import { cliModule } from "./package.ts";
 import type { Meter } from "./progress.ts";
@@ -45,25 +45,45 @@ export function startPool(data: ThreadData, threads: number, meter: Meter): Pool
     return thread ? Promise.resolve(thread) : new Promise<Thread>((resolve) => waiting.push(resolve));
   };
   const broken = Promise.race(all.map(({ failed }) => failed));
-  const run = async (step: Step) => {
-    const thread = await Promise.race([take(), broken]);
+  const run = async (thread: Thread, step: Step) => {
     const task = meter.begin(stepTitle(step), cost(step));
     try {
       return await Promise.race([thread.run(step, task.advance), broken]);
     } finally {
       task.end();
-      give(thread);
     }
+  };
+  /** One step after the other on one thread; a promise each. A step that fails fails those after it. */
+  const runGroup = (steps: readonly Step[]) => {
+    const thread = Promise.race([take(), broken]);
+    let before: Promise<unknown> = thread;
+    const promises = steps.map((step) => {
+      before = Promise.all([thread, before]).then(([own]) => run(own, step));
+      return before;
+    });
+    Promise.all([thread, before.catch(() => {})]).then(
+      ([own]) => give(own),
+      () => {},
+    );
+    return promises;
   };
   return {
     execute: (async (steps: readonly Step[]) => {
       const identities = await Promise.all(steps.map((step) => stepIdentity(lab, step)));
+      const affinities = await Promise.all(steps.map((step) => stepAffinity(lab, step)));
       const fresh = steps
-        .map((step, i) => ({ step, identity: identities[i] }))
+        .map((step, i) => ({ step, identity: identities[i], affinity: affinities[i] }))
         .filter(({ identity }, i) => !results.has(identity) && identities.indexOf(identity) === i);
       meter.expect(fresh.reduce((sum, { step }) => sum + cost(step), 0));
-      fresh.sort((a, b) => cost(b.step) - cost(a.step));
-      for (const { step, identity } of fresh) results.set(identity, run(step));
+      const groups = [...Map.groupBy(fresh, ({ affinity }) => affinity).values()];
+      const groupCost = (group: typeof fresh) => group.reduce((sum, { step }) => sum + cost(step), 0);
+      groups.sort((a, b) => groupCost(b) - groupCost(a));
+      for (const group of groups) {
+        const promises = runGroup(group.map(({ step }) => step));
+        group.forEach(({ identity }, i) => {
+          results.set(identity, promises[i]);
+        });
+      }
       return Promise.all(identities.map((identity) => results.get(identity)));
     }) as Execute,
     close: async () => {

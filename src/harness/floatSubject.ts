@@ -1,14 +1,15 @@
 import type { Pixels, Subject } from "../defenses/defense.ts";
 import { UnsupportedOpError } from "../errors.ts";
 import type { FloatBackend } from "../float/backend.ts";
-import { forward, inputGradient, observe, type Prepared, prepare } from "../float/execute.ts";
+import { inputGradient, observe, prepare } from "../float/execute.ts";
 import { OPERATORS } from "../float/operators.ts";
 import { tune } from "../float/train.ts";
 import { classifierOf, cutAtLogits, type Head } from "../model/classifier.ts";
 import type { Graph } from "../model/graph.ts";
 import type { Convention } from "../model/imageInput.ts";
 import { type OpenSubject, softmaxRows } from "./access.ts";
-import { meanOfChannels, rememberByPixels } from "./features.ts";
+import { meanOfChannels } from "./features.ts";
+import { rememberImages } from "./rememberImages.ts";
 
 /** The last FULLY_CONNECTED in plain numbers. filter: [classes][depth]. */
 export interface DenseTail {
@@ -65,7 +66,22 @@ export function floatSubject(
   const prepared = prepare(backend, graph);
   const unit = taken.factor === UNIT_PIXELS.factor && taken.offset === 0;
   const given = (pixels: Pixels) => (unit ? pixels : asTaken(pixels, taken));
-  const scores = (pixels: Pixels, count: number) => forward(prepared, given(pixels), count);
+  const make = (length: number) => new Float32Array(length);
+  const parts = [
+    { tensor: graph.outputs[0], width: classes, make },
+    ...(head ? [{ tensor: head.features, width: head.depth, make }] : []),
+  ];
+  const seen = rememberImages(height * width * channels, parts, (pixels, count) => {
+    const rows = parts.map((part) => make(count * part.width));
+    const tensors = parts.map(({ tensor }) => tensor);
+    observe(prepared, given(pixels), count, tensors, (values, first) => {
+      parts.forEach((part, p) => {
+        rows[p].set(values.get(part.tensor)!, first * part.width);
+      });
+    });
+    return rows;
+  });
+  const scores = (pixels: Pixels, count: number) => seen(pixels, count)[0] as Float32Array;
   const shape = { access: "A0" as const, integer: false, classes, height, width, channels };
   const base = {
     ...shape,
@@ -87,7 +103,7 @@ export function floatSubject(
   }
   const tail = denseTail(graph, head);
   const { depth } = tail;
-  const features = rememberByPixels((pixels, count) => featuresOf(prepared, head, given(pixels), count));
+  const features = (pixels: Pixels, count: number) => seen(pixels, count)[1] as Float32Array;
   const without = (dropped: readonly number[]): Subject => {
     const set = new Set(dropped);
     return {
@@ -125,12 +141,4 @@ function checkOperators({ nodes }: Graph, where: string): void {
     op in OPERATORS ? [] : [`${i} ${op} ${name.slice(0, 40)}: no float kernel with a gradient`],
   );
   if (unknown.length > 0) throw new UnsupportedOpError(where, unknown);
-}
-
-function featuresOf(prepared: Prepared, { features: tensor, depth }: Head, pixels: Pixels, count: number) {
-  const features = new Float32Array(count * depth);
-  observe(prepared, pixels, count, [tensor], (values, first) => {
-    features.set(values.get(tensor)!, first * depth);
-  });
-  return features;
 }

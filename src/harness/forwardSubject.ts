@@ -7,7 +7,8 @@ import type { Convention } from "../model/imageInput.ts";
 import type { Profile } from "../profile/schema.ts";
 import { unpackInt4 } from "../quantize/uniform.ts";
 import { devicePixels, type OpenSubject, softmaxRows } from "./access.ts";
-import { meanOfChannels, rememberByPixels } from "./features.ts";
+import { meanOfChannels } from "./features.ts";
+import { rememberImages } from "./rememberImages.ts";
 
 export interface ForwardModel {
   /** An image classifier, quantized by quantizeStatic or imported. */
@@ -52,14 +53,22 @@ export function forwardSubject(
   const size = height * width * channels;
   const inputOf = (pixels: Pixels, count: number) =>
     inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
-  const codesOf = (tensor: number, pixels: Pixels, count: number) => {
-    const length = elements(graph.tensors[tensor].shape.slice(1));
-    const codes = activationArray(graph.tensors[tensor].dtype, count * length);
+  const parts = [...new Set([logits, graph.outputs[0], ...(head ? [head.features] : [])])].map((tensor) => ({
+    tensor,
+    width: elements(graph.tensors[tensor].shape.slice(1)),
+    make: (length: number) => activationArray(graph.tensors[tensor].dtype, length),
+  }));
+  const seen = rememberImages(size, parts, (pixels, count) => {
+    const rows = parts.map(({ width, make }) => make(count * width));
     plan.run([inputOf(pixels, count)], count, (first, here) => {
-      codes.set(plan.view(tensor, here), first * length);
+      parts.forEach(({ tensor, width }, p) => {
+        rows[p].set(plan.view(tensor, here), first * width);
+      });
     });
-    return codes;
-  };
+    return rows;
+  });
+  const codesOf = (tensor: number, pixels: Pixels, count: number) =>
+    seen(devicePixels(pixels, count, size), count)[parts.findIndex((part) => part.tensor === tensor)];
   const rowsOf = (tensor: number, pixels: Pixels, count: number) =>
     dequantized(codesOf(tensor, pixels, count), graph.tensors[tensor]);
   const shape = { access: "A1" as const, integer: true, classes, height, width, channels };
@@ -70,8 +79,7 @@ export function forwardSubject(
     scores: (pixels, count) => rowsOf(logits, pixels, count),
     probabilities: (pixels, count) => {
       if (!classifier.normalized) return softmaxRows(base.scores(pixels, count), classes);
-      const [probabilities] = plan.run([inputOf(pixels, count)], count);
-      return dequantized(probabilities, graph.tensors[graph.outputs[0]]);
+      return rowsOf(graph.outputs[0], pixels, count);
     },
     missing: {},
   };
@@ -79,7 +87,7 @@ export function forwardSubject(
     const reason = "the scores come from no single linear layer, so there are no features";
     return { classifier, subject: { ...base, missing: { features: reason, pruning: reason, tune: reason } } };
   }
-  const featureCodes = rememberByPixels((pixels, count) => codesOf(head.features, pixels, count));
+  const featureCodes = (pixels: Pixels, count: number) => codesOf(head.features, pixels, count);
   const features = (pixels: Pixels, count: number) =>
     dequantized(featureCodes(pixels, count), graph.tensors[head.features]);
   const accumulators = profile.access.logits === "int32" && accumulatorTail(graph, head, classes);

@@ -8,7 +8,7 @@ import { type Lab, materialOf, type Progress, rememberedJson, stepName } from ".
 import { once } from "./once.ts";
 import { paperRows } from "./paper.ts";
 import type { Arm, Deployment, PaperRow } from "./result.ts";
-import { arithmeticOf, openSubject, profileOf, seenBy, type Target } from "./subjects.ts";
+import { arithmeticOf, openSubject, profileOf, seenBy, type Target, targetName } from "./subjects.ts";
 
 /** A piece of work that one thread does; plain data. */
 export type Step =
@@ -70,11 +70,24 @@ type CellsStep = Step & { kind: "cells" };
 /** Steps of equal identity give the same result: cells of two profiles whose arithmetic is equal, for one. */
 export async function stepIdentity(lab: Omit<Lab, "backend">, step: Step): Promise<string> {
   return step.kind === "cells"
-    ? stepName("cells", "json", await cellInputs(lab, step))
+    ? stepName("cells", "json", { ...(await cellInputs(lab, step)), why: whyOf(lab, step) })
     : stepName(step.kind, "json", step);
 }
 
-/** All that decides the outcomes of a target in an arm, beside the defense. */
+/** Steps of equal affinity are done fastest by one thread, one after the other: what one computes the next one finds. */
+export async function stepAffinity(lab: Omit<Lab, "backend">, step: Step): Promise<string> {
+  return step.kind === "cells" ? targetName(lab, step) : stepName(step.kind, "json", step);
+}
+
+/** Stands in a kept outcome for the profile's reason, so that profiles that differ in it alone share the outcome. */
+const WHY = "{why}";
+
+/** Why the profile shows no more than it does; empty where the arm has full access. */
+function whyOf(lab: Pick<Lab, "profiles">, { arm, profile }: CellsStep): string {
+  return arm === "FR" || arm === "QR" ? profileOf(lab, profile!).access.why.replace(/\.$/, "") : "";
+}
+
+/** All that decides the outcomes of a target in an arm, beside the defense and the profile's reason. */
 async function cellInputs(lab: Omit<Lab, "backend">, step: CellsStep): Promise<object> {
   const { testImages, calibrationImages, cleanImages, defenses } = lab.preset;
   return {
@@ -84,16 +97,15 @@ async function cellInputs(lab: Omit<Lab, "backend">, step: CellsStep): Promise<o
     precision: step.precision,
     arithmetic: arithmeticOf(lab, step),
     access: accessOf(lab, step.arm, step.profile),
-    why: step.arm === "FR" || step.arm === "QR" ? profileOf(lab, step.profile!).access.why : "",
+    onDevice: step.profile !== null,
     engine: lab.engine,
   };
 }
 
 async function cells(lab: Lab, step: CellsStep, progress: Progress): Promise<Outcome[]> {
   const inputs = await cellInputs(lab, step);
-  const seen = once(async () =>
-    seenBy(lab, await openSubject(lab, step), accessOf(lab, step.arm, step.profile), step.profile),
-  );
+  const access = accessOf(lab, step.arm, step.profile);
+  const seen = once(async () => seenBy(await openSubject(lab, step), access, step.profile !== null, WHY));
   const material = once(() => materialOf(lab, step.model));
   const outcomes: Outcome[] = [];
   for (const [i, defense] of DEFENSES.entries()) {
@@ -104,7 +116,7 @@ async function cells(lab: Lab, step: CellsStep, progress: Progress): Promise<Out
       const report = (done: number, total: number) => progress(i + done / total, DEFENSES.length);
       return defense.run(await seen(), material(), options, random, report);
     });
-    outcomes.push(outcome);
+    outcomes.push({ ...outcome, reason: outcome.reason.replaceAll(WHY, whyOf(lab, step)) });
   }
   return outcomes;
 }

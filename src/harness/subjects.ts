@@ -3,11 +3,11 @@ import { ARCHITECTURES } from "../float/architectures.ts";
 import type { Profile } from "../profile/schema.ts";
 import { seededRandom } from "../random.ts";
 import { behindDeviceInput, type OpenSubject, restrict } from "./access.ts";
-import { foldedModel, quantizedModel, SCHEMES } from "./deploy.ts";
+import { foldedModel, modelName, quantizedModel, SCHEMES } from "./deploy.ts";
 import type { ModelSpec, Precision } from "./experiment.ts";
 import { floatSubject } from "./floatSubject.ts";
 import { integerSubject } from "./integerSubject.ts";
-import type { Lab } from "./lab.ts";
+import { type Lab, stepName } from "./lab.ts";
 
 /** A network in one precision on one profile; profile null is FP32 on a workstation. */
 export interface Target {
@@ -22,8 +22,27 @@ export function profileOf({ profiles }: Pick<Lab, "profiles">, id: string): Prof
   return profile;
 }
 
+/** The target that a lab opened last: the steps on one target find what the ones before had it compute. */
+const opened = new WeakMap<Lab, { name: string; subject: Promise<OpenSubject> }>();
+
 /** The network with everything visible. FP32 ignores the profile. */
-export async function openSubject(lab: Lab, { model, precision, profile }: Target): Promise<OpenSubject> {
+export async function openSubject(lab: Lab, target: Target): Promise<OpenSubject> {
+  const name = await targetName(lab, target);
+  const last = opened.get(lab);
+  if (last?.name === name) return last.subject;
+  const subject = makeSubject(lab, target);
+  opened.set(lab, { name, subject });
+  return subject;
+}
+
+/** Equal for targets that compute the same. */
+export async function targetName(lab: Pick<Lab, "profiles" | "dataset">, target: Target): Promise<string> {
+  const { model, precision } = target;
+  const own = { model: await modelName(lab, model), attack: model.attack, precision };
+  return stepName("target", "json", { ...own, arithmetic: arithmeticOf(lab, target) });
+}
+
+async function makeSubject(lab: Lab, { model, precision, profile }: Target): Promise<OpenSubject> {
   if (precision === "fp32") return floatSubject(lab.backend, await foldedModel(lab, model, () => {}), "fp32");
   const { graph } = await quantizedModel(lab, model, precision);
   const target = {
@@ -35,14 +54,9 @@ export async function openSubject(lab: Lab, { model, precision, profile }: Targe
   return integerSubject(lab.kernels, lab.backend, target);
 }
 
-/** What a defender sees who has `level`; on a device (profile not null) a float model too is fed bytes. */
-export function seenBy(lab: Lab, subject: OpenSubject, level: AccessLevel, profile: string | null): Subject {
-  if (profile === null) return restrict(subject, level, "");
-  return restrict(
-    subject.integer ? subject : behindDeviceInput(subject),
-    level,
-    profileOf(lab, profile).access.why,
-  );
+/** What a defender sees who has `level`; on a device a float model too is fed bytes. why: of what is missing. */
+export function seenBy(subject: OpenSubject, level: AccessLevel, onDevice: boolean, why: string): Subject {
+  return restrict(subject.integer || !onDevice ? subject : behindDeviceInput(subject), level, why);
 }
 
 /** All that decides what an integer network of this experiment computes on a profile, without sources and confidences:
