@@ -1,8 +1,8 @@
 /** Defects of CMSIS-NN that a profile may switch on, one row each. None is in the kernels: where a quirk applies, its step
  * runs in TypeScript over the kernels' memory. Found in CMSIS-NN 99f736a (v7.0.0-43) by running one case on every build.
  *
- * Not here: D3, D4 (a missing bias reads memory outside of the operands), D8, D9 (sums of int16 that leave 32 bits), D11
- * (accumulators shifted out of 32 bits), D12 (a compiler), D13 (never reached), D14 (fixed), D15 (a call that fails). */
+ * Not here: D3, D4 and most of D1 (memory outside of the operands is read: builds.ts names them), D11 (accumulators shifted
+ * out of 32 bits: helpers.ts), D12 (a compiler), D13 (never reached), D14 (fixed), D15 (a call that fails). */
 import type {
   AddArgs,
   Conv2dArgs,
@@ -13,6 +13,7 @@ import type {
   Values,
 } from "./args.ts";
 import { CONV_2D, FULLY_CONNECTED } from "./convolution.ts";
+import { REQUANTIZE_HELPERS } from "./helpers.ts";
 import type { Kernels } from "./module.ts";
 import {
   clamp,
@@ -26,25 +27,32 @@ import {
 import { channelOf } from "./requantizers.ts";
 import { SOFTMAX } from "./softmax.ts";
 import { unpackInt4 } from "./weights.ts";
+import type { WideConv2dArgs, WideFullyConnectedArgs } from "./wide/args.ts";
+import { conv2dSums, finish, fullyConnectedSums } from "./wide/convolution.ts";
 
-interface ArgsOf {
+export interface QuirkArgs {
   CONV_2D: Conv2dArgs;
   DEPTHWISE_CONV_2D: DepthwiseConv2dArgs;
   FULLY_CONNECTED: FullyConnectedArgs;
   ADD: AddArgs;
   SOFTMAX: SoftmaxArgs;
+  /** Of int16 by int8. */
+  CONV_2D_S16: WideConv2dArgs;
+  FULLY_CONNECTED_S16: WideFullyConnectedArgs;
 }
 
-export interface Quirk<Op extends keyof ArgsOf> {
+export interface Quirk<Op extends keyof QuirkArgs> {
   op: Op;
   /** Which builds have it, and what goes wrong. */
   what: string;
   /** Whether TFLite Micro's call of this layer reaches it. */
-  applies(args: ArgsOf[Op]): boolean;
-  reference(args: ArgsOf[Op], operands: readonly Values[], batches: number): Int8Array;
+  applies(args: QuirkArgs[Op]): boolean;
+  reference(args: QuirkArgs[Op], operands: readonly Values[], batches: number): Int8Array | Int16Array;
+  /** Of a kernel that TFLite Micro does not call, or of a build for another processor. */
+  other?(args: QuirkArgs[Op], operands: readonly Values[], batches: number): Int8Array | Int16Array;
 }
 
-const quirk = <Op extends keyof ArgsOf>(row: Quirk<Op>) => row;
+const quirk = <Op extends keyof QuirkArgs>(row: Quirk<Op>) => row;
 
 /** Padding after the image, negative where columns are left over. */
 const totalPad = (args: Conv2dArgs) =>
@@ -63,13 +71,13 @@ function lastTapLost(args: Conv2dArgs, operands: readonly Values[], batches: num
   return output.map((value, i) => (i % row >= row - args.outputDepth ? without[i] : value));
 }
 
-/** The n-th four channels have the multiplier and shift of channel n, those left over their own. */
+/** The n-th four channels have the multiplier and shift of channel n, those left over the ones that come next. */
 function sharedMultiplier(args: FullyConnectedArgs, operands: readonly Values[], batches: number): Int8Array {
   if (!("multiplier" in args) || args.multiplier.length === 1)
     return FULLY_CONNECTED.reference(args, operands, batches) as Int8Array;
   const whole = args.outputDepth - (args.outputDepth % 4);
   const four = (values: ArrayLike<number>) =>
-    Array.from(values, (value, c) => (c < whole ? values[Math.floor(c / 4)] : value));
+    Array.from(values, (_, c) => values[c < whole ? Math.floor(c / 4) : c - (whole / 4) * 3]);
   const shared = { ...args, multiplier: four(args.multiplier), shift: four(args.shift) };
   return FULLY_CONNECTED.reference(shared, operands, batches) as Int8Array;
 }
@@ -123,8 +131,9 @@ function lostParity(args: DepthwiseConv2dArgs, [input]: readonly Values[], batch
   return output;
 }
 
-/** A sum of 2^28 (512 equal logits) makes the last exponent 32, by which the C code shifts: GCC's builds give 1. */
-function shiftOf32(args: SoftmaxArgs, operands: readonly Values[], batches: number): Int8Array {
+/** A sum of 2^28 (512 equal logits) makes the last exponent 32, by which the C code shifts: GCC's builds give 1 (-127), a
+ * processor that takes counts modulo 32 gives 127. */
+const shiftOf32 = (code: number) => (args: SoftmaxArgs, operands: readonly Values[], batches: number) => {
   const output = SOFTMAX.reference(args, operands, batches) as Int8Array;
   if (args.form !== "fixed-point") return output;
   const { rowSize, shift, multiplier, diffMin } = args;
@@ -138,11 +147,11 @@ function shiftOf32(args: SoftmaxArgs, operands: readonly Values[], batches: numb
     }, 0);
     if (sum < 2 ** 28) continue;
     differences.forEach((difference, i) => {
-      output[start + i] = difference < diffMin ? -128 : -127;
+      output[start + i] = difference < diffMin ? -128 : code;
     });
   }
   return output;
-}
+};
 
 /** Operands are taken as uint16 before the left shift, in whole groups of four. */
 function lostSign(args: AddArgs, [input, input2]: readonly Values[], batches: number): Int8Array {
@@ -161,14 +170,70 @@ function lostSign(args: AddArgs, [input, input2]: readonly Values[], batches: nu
   });
 }
 
-/** The pixels left over by groups of four are rounded twice, half up both times. */
-function roundedTwice(args: Conv2dArgs, operands: readonly Values[], batches: number): Int8Array {
-  const once = CONV_2D.reference(args, operands, batches) as Int8Array;
-  if (args.requantizer !== "tflite-single") return once;
-  const twice = CONV_2D.reference({ ...args, requantizer: "neon-double" }, operands, batches) as Int8Array;
+/** Runs of pixels, [first, end), that the kernel takes by fours; what no run has is computed one by one. */
+type Runs = (args: Conv2dArgs, batches: number) => [number, number][];
+
+const split = (count: number, size: number): [number, number][] =>
+  Array.from({ length: count / size }, (_, i) => [i * size, (i + 1) * size]);
+
+/** arm_convolve_s4: each image. */
+const imageRuns: Runs = ({ outputHeight, outputWidth }, batches) =>
+  split(batches * outputHeight * outputWidth, outputHeight * outputWidth);
+
+/** arm_convolve_wrapper_s4: of 1x1 filters all images, or each row where there is a stride; of 1xN the pixels without padding. */
+const wrapperRuns: Runs = (args, batches) => {
+  const { outputHeight, outputWidth, inputDepth, inputHeight, inputWidth, filterHeight, filterWidth } = args;
+  const { strideHeight, strideWidth, padTop, padLeft, dilationHeight, dilationWidth } = args;
+  const pixels = batches * outputHeight * outputWidth;
+  const dense = args.groups === 1 && dilationHeight === 1 && dilationWidth === 1;
+  if (dense && filterHeight === 1 && filterWidth === 1 && padTop === 0 && padLeft === 0)
+    return split(pixels, strideHeight === 1 && strideWidth === 1 ? pixels : outputWidth);
+  if (!dense || inputHeight !== 1 || filterHeight !== 1 || (strideWidth * inputDepth) % 4 !== 0)
+    return imageRuns(args, batches);
+  const first = Math.ceil(padLeft / strideWidth);
+  const end = Math.min(outputWidth, Math.floor((inputWidth + padLeft - filterWidth) / strideWidth) + 1);
+  return split(pixels, outputWidth).map(([start]) => [start + first, start + Math.max(first, end)]);
+};
+
+/** Pixels left over by fours are rounded twice, half up both times; and what is shifted left wraps (D11). */
+const roundedTwice =
+  (runs: Runs) =>
+  (args: Conv2dArgs, operands: readonly Values[], batches: number): Int8Array => {
+    const plain = CONV_2D.reference(args, operands, batches) as Int8Array;
+    if (args.requantizer !== "tflite-single") return plain;
+    const { arm_requantize_mve: once, arm_requantize_mve_pred: twice } = REQUANTIZE_HELPERS;
+    const { multiplier: _, shift: __, ...shape } = args;
+    const sums = CONV_2D.reference({ ...shape, requantizer: "none" }, operands, batches);
+    const output = plain.slice();
+    const write = (pixel: number, helper: typeof once) => {
+      for (let c = 0; c < args.outputDepth; c++) {
+        const i = pixel * args.outputDepth + c;
+        const { multiplier, shift } = channelOf(args, c);
+        const value = helper(Number(sums[i]), multiplier, shift) + args.outputOffset;
+        output[i] = clamp(value, args.activationMin, args.activationMax);
+      }
+    };
+    for (const [first, end] of runs(args, batches))
+      for (let pixel = first; pixel < end; pixel++)
+        write(pixel, pixel < end - ((end - first) % 4) ? once : twice);
+    return output;
+  };
+
+/** Of an odd number of pixels the products of the last are summed in 32 bits. */
+function leftOverIn32(args: WideConv2dArgs, operands: readonly Values[], batches: number): Int16Array {
   const pixels = args.outputHeight * args.outputWidth;
-  const whole = pixels - (pixels % 4);
-  return once.map((value, i) => (Math.floor(i / args.outputDepth) % pixels < whole ? value : twice[i]));
+  const isLeftOver = (i: number) => Math.floor(i / args.outputDepth) % pixels === pixels - 1;
+  return Int16Array.from(conv2dSums(args, operands, batches), (sum, i) =>
+    finish(args, pixels % 2 === 1 && isLeftOver(i) ? sum | 0 : sum, i % args.outputDepth),
+  );
+}
+
+/** Products are summed in 32 bits, 512 at a time: 512 of the greatest reach 2^31. */
+function blocksIn32(args: WideFullyConnectedArgs, operands: readonly Values[], batches: number): Int16Array {
+  const block = { size: 512, of: (sum: number) => sum | 0 };
+  return Int16Array.from(fullyConnectedSums(args, operands, batches, block), (sum, i) =>
+    finish(args, sum, i % args.outputDepth),
+  );
 }
 
 export const QUIRKS = {
@@ -206,7 +271,8 @@ export const QUIRKS = {
     op: "SOFTMAX",
     what: "M3, M4, M7, M33 built by GCC: rows of 512 and more nearly equal logits give -127, where -128 is right",
     applies: (args) => args.form === "fixed-point" && args.rowSize >= 512,
-    reference: shiftOf32,
+    reference: shiftOf32(-127),
+    other: shiftOf32(127),
   }),
   "cmsis-nn-d7": quirk({
     op: "ADD",
@@ -218,43 +284,81 @@ export const QUIRKS = {
     op: "CONV_2D",
     what: "M55 with single rounding: int4 convolutions round the left-over pixels twice",
     applies: (args) => args.weightBits === 4 && args.requantizer === "tflite-single",
-    reference: roundedTwice,
+    reference: roundedTwice(wrapperRuns),
+    other: roundedTwice(imageRuns),
+  }),
+  "cmsis-nn-d8": quirk({
+    op: "CONV_2D_S16",
+    what: "M3, M4, M7, M33: int16 with an int64 bias and over 512 products sums the left-over pixel in 32 bits",
+    applies: (args) =>
+      args.sum === 64 && (args.filterHeight * args.filterWidth * args.inputDepth) / args.groups > 512,
+    reference: leftOverIn32,
+  }),
+  "cmsis-nn-d9": quirk({
+    op: "FULLY_CONNECTED_S16",
+    what: "M4, M7, M33, M55: int16 sums of 512 products are held in 32 bits, which the greatest ones leave",
+    applies: (args) => args.sum === 64 && args.inputDepth >= 512,
+    reference: blocksIn32,
   }),
 } as const;
 
 export type QuirkName = keyof typeof QUIRKS;
 
+/** What every quirk of an op makes of a call, reached by TFLite Micro or not. */
+export function* quirkOutputs<Op extends keyof QuirkArgs>(
+  op: Op,
+  args: QuirkArgs[Op],
+  operands: readonly Values[],
+  batches: number,
+): Generator<[QuirkName, Values]> {
+  for (const [name, quirk] of Object.entries(QUIRKS)) {
+    const row = quirk as unknown as Quirk<Op>;
+    if (row.op !== op) continue;
+    yield [name as QuirkName, row.reference(args, operands, batches)];
+    if (row.other) yield [name as QuirkName, row.other(args, operands, batches)];
+  }
+}
+
 /** The step of the first of these quirks that applies; undefined where none does. bytes: of the step it replaces. */
-export function quirkStep<Op extends keyof ArgsOf>(
+export function quirkStep<Op extends keyof QuirkArgs>(
   names: readonly QuirkName[],
   op: Op,
   kernels: Kernels,
-  args: ArgsOf[Op],
+  args: QuirkArgs[Op],
   plain: Step,
 ): Step | undefined {
   const row = names
     .map((name) => QUIRKS[name] as unknown as Quirk<Op>)
     .find((row) => row.op === op && row.applies(args));
-  return row && hostStep(kernels, plain, (operands, batches) => row.reference(args, operands, batches));
+  const compute = (operands: Values[], batches: number) => row!.reference(args, operands, batches);
+  return row && hostStep(kernels, plain, op.endsWith("_S16"), compute);
 }
 
 /** A step of the same sizes that runs in TypeScript. */
 function hostStep(
   kernels: Kernels,
   plain: Step,
-  compute: (operands: Int8Array[], batches: number) => Int8Array,
+  wide: boolean,
+  compute: (operands: (Int8Array | Int16Array)[], batches: number) => Int8Array | Int16Array,
 ): Step {
   let bound = { input: 0, input2: 0, output: 0 };
-  const view = (address: number, bytes: number) => new Int8Array(kernels.memory.buffer, address, bytes);
+  const view = (address: number, bytes: number) =>
+    wide
+      ? new Int16Array(kernels.memory.buffer, address, bytes / 2)
+      : new Int8Array(kernels.memory.buffer, address, bytes);
   return {
     ...plain,
     bind: ({ input, input2 = 0, output }) => {
       bound = { input, input2, output };
     },
+    // One image after another, as the device has them.
     run: (batches) => {
-      const operands = [view(bound.input, plain.inputBytes * batches)];
-      if (plain.input2Bytes !== undefined) operands.push(view(bound.input2, plain.input2Bytes * batches));
-      view(bound.output, plain.outputBytes * batches).set(compute(operands, batches));
+      for (let i = 0; i < batches; i++) {
+        const operands = [view(bound.input + plain.inputBytes * i, plain.inputBytes)];
+        if (plain.input2Bytes !== undefined)
+          operands.push(view(bound.input2 + plain.input2Bytes * i, plain.input2Bytes));
+        view(bound.output + plain.outputBytes * i, plain.outputBytes).set(compute(operands, 1));
+      }
     },
   };
 }

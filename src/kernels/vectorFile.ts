@@ -36,6 +36,25 @@ export class Fields {
     throw new ModelFormatError(`${this.where}: ${field}`, expected, shown(got));
   }
 
+  /** Of all fields. */
+  names(): string[] {
+    return Object.keys(this.values);
+  }
+
+  isTrue(field: string): boolean {
+    return this.values[field] === true;
+  }
+
+  isArray(field: string): boolean {
+    return Array.isArray(this.values[field]);
+  }
+
+  /** Entries of an array; 0 for anything else. */
+  length(field: string): number {
+    const value = this.values[field];
+    return Array.isArray(value) ? value.length : 0;
+  }
+
   has(field: string): boolean {
     return this.values[field] !== undefined && this.values[field] !== null;
   }

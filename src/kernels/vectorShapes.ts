@@ -14,6 +14,16 @@ export interface Run {
     bind(o: Operands): void;
     run(n: number): void;
   };
+  /** What named defects of CMSIS-NN make of the case. */
+  quirks?: () => Iterable<[string, Values]>;
+  stray?: Stray;
+}
+
+/** A defect by which some builds read memory outside of the operands, or fail. */
+export interface Stray {
+  name: string;
+  /** Outputs that it leaves right; left out where none need be. */
+  sound?(output: number): boolean;
 }
 
 /** What a case asks of the kernels. */

@@ -1,12 +1,11 @@
 /** Golden vectors of CMSIS-NN (kernel, rounding, cases) run through the kernels. */
 import { ModelFormatError } from "../errors.ts";
-import type { AddFixedPoint, FixedPoint, Operands, Output } from "./args.ts";
+import type { AddFixedPoint } from "./args.ts";
+import { explainBuilds } from "./builds.ts";
 import type { Kernels } from "./module.ts";
-import { OPS } from "./ops.ts";
-import { setParam, writeParams } from "./params.ts";
-import { Fields, isRecord, type Json, MAX_ELEMENTS, MAX_SIDE, shown } from "./vectorFile.ts";
-import { checkWork, dilatedWindow, INT32, type Prepare, type Run, SHIFT, window } from "./vectorShapes.ts";
-import { WIDE_PREPARE } from "./wide/vectors.ts";
+import { Fields, isRecord, type Json, shown } from "./vectorFile.ts";
+import { PREPARE } from "./vectorKernels.ts";
+import { INT32, type Run } from "./vectorShapes.ts";
 
 export interface VectorResult {
   kernel: string;
@@ -16,261 +15,11 @@ export interface VectorResult {
   skipped?: string;
   /** How many values there are, or how many differ and where the first one is. */
   detail: string;
+  /** Named defects that give, to the last bit, what builds with them gave. */
+  reproduced?: string[];
+  /** Builds whose output nothing here gives, with the cause. */
+  unequal?: string[];
 }
-
-function output(params: Fields): Output {
-  return { outputOffset: params.integer("output_offset", -128, 127), ...activation(params) };
-}
-
-function activation(params: Fields) {
-  const activationMin = params.integer("activation_min", -128, 127);
-  return { activationMin, activationMax: params.integer("activation_max", activationMin, 127) };
-}
-
-function fixedPoint(fields: Fields, requantizer: AddFixedPoint["requantizer"], channels: number): FixedPoint {
-  return {
-    requantizer,
-    multiplier: fields.integers("multiplier", ...INT32, channels),
-    shift: fields.integers("shift", ...SHIFT, channels),
-  };
-}
-
-function packedBytes(count: number, weightBits: 8 | 4): number {
-  return weightBits === 8 ? count : Math.ceil(count / 2);
-}
-
-function weights(fields: Fields, weightBits: 8 | 4, count: number, channels: number) {
-  return {
-    weightBits,
-    filter: fields.int8("weights", packedBytes(count, weightBits)),
-    bias: fields.int32OrNull("bias", channels),
-  };
-}
-
-function inputOffset(params: Fields, field = "input_offset"): number {
-  return params.integer(field, -128, 128);
-}
-
-const convolution =
-  (weightBits: 8 | 4): Prepare =>
-  (kernels, fields, requantizer) => {
-    const params = fields.record("params");
-    const [outputs, filterHeight, filterWidth, depth] = params.shape("filter_shape_ohwi", 4);
-    const { batches, outputDepth, shape } = dilatedWindow(params, filterHeight, filterWidth, () => depth);
-    const groups = params.integer("groups", 1, MAX_SIDE);
-    if (outputs !== outputDepth || outputs % groups !== 0 || depth * groups !== shape.inputDepth) {
-      params.fail(
-        "filter_shape_ohwi",
-        `filters of ${groups} groups from ${shape.inputDepth} to ${outputDepth} channels`,
-      );
-    }
-    const args = {
-      ...shape,
-      ...output(params),
-      ...fixedPoint(fields, requantizer, outputDepth),
-      ...weights(fields, weightBits, outputs * filterHeight * filterWidth * depth, outputDepth),
-      inputOffset: inputOffset(params),
-      outputDepth,
-      groups,
-    };
-    checkWork(params, batches * OPS.CONV_2D.macs(args));
-    const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
-    return { step: OPS.CONV_2D.prepare(kernels, args), inputs: [input], batches };
-  };
-
-const depthwise =
-  (weightBits: 8 | 4): Prepare =>
-  (kernels, fields, requantizer) => {
-    const params = fields.record("params");
-    const [one, filterHeight, filterWidth, outputs] = params.shape("filter_shape_1hwc", 4);
-    const { batches, outputDepth, shape } = dilatedWindow(
-      params,
-      filterHeight,
-      filterWidth,
-      (depth) => depth + 7,
-    );
-    const depthMultiplier = params.integer("channel_multiplier", 1, MAX_SIDE);
-    if (one !== 1 || outputs !== outputDepth || outputs !== shape.inputDepth * depthMultiplier) {
-      params.fail("filter_shape_1hwc", `[1, h, w, ${shape.inputDepth} * ${depthMultiplier}]`);
-    }
-    const args = {
-      ...shape,
-      ...output(params),
-      ...fixedPoint(fields, requantizer, outputDepth),
-      ...weights(fields, weightBits, filterHeight * filterWidth * outputs, outputDepth),
-      inputOffset: inputOffset(params),
-      depthMultiplier,
-    };
-    checkWork(params, batches * OPS.DEPTHWISE_CONV_2D.macs(args));
-    const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
-    return { step: OPS.DEPTHWISE_CONV_2D.prepare(kernels, args), inputs: [input], batches };
-  };
-
-const fullyConnected =
-  (weightBits: 8 | 4, perChannel: boolean): Prepare =>
-  (kernels, fields, requantizer) => {
-    const params = fields.record("params");
-    const batches = params.integer("batch", 1, MAX_SIDE);
-    const inputDepth = params.integer("input_features", 1, MAX_ELEMENTS);
-    const outputDepth = params.integer("output_features", 1, MAX_ELEMENTS / inputDepth);
-    if (batches * Math.max(inputDepth, outputDepth) > MAX_ELEMENTS) params.fail("batch", "a smaller tensor");
-    const args = {
-      ...output(params),
-      ...fixedPoint(fields, requantizer, perChannel ? outputDepth : 1),
-      ...weights(fields, weightBits, outputDepth * inputDepth, outputDepth),
-      inputDepth,
-      outputDepth,
-      inputOffset: inputOffset(params),
-      filterOffset: params.has("filter_offset") ? inputOffset(params, "filter_offset") : 0,
-    };
-    checkWork(params, batches * OPS.FULLY_CONNECTED.macs(args));
-    const input = fields.int8("input", batches * inputDepth);
-    return { step: OPS.FULLY_CONNECTED.prepare(kernels, args), inputs: [input], batches };
-  };
-
-/** average: every window must hold a tap, for there is nothing to divide by otherwise. */
-const pool =
-  (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Prepare =>
-  (kernels, fields) => {
-    const params = fields.record("params");
-    const { batches, outputDepth, shape } = window(
-      params,
-      params.integer("filter_h", 1, MAX_SIDE),
-      params.integer("filter_w", 1, MAX_SIDE),
-    );
-    if (outputDepth !== shape.inputDepth) params.fail("output_shape_nhwc", `${shape.inputDepth} channels`);
-    const reaches = (outputs: number, stride: number, pad: number, filter: number, input: number) =>
-      pad < filter && (outputs - 1) * stride - pad < input;
-    const { strideHeight, strideWidth, padTop, padLeft, filterHeight, filterWidth } = shape;
-    if (
-      !reaches(shape.outputHeight, strideHeight, padTop, filterHeight, shape.inputHeight) ||
-      !reaches(shape.outputWidth, strideWidth, padLeft, filterWidth, shape.inputWidth)
-    ) {
-      params.fail("output_shape_nhwc", "windows that reach into the image");
-    }
-    const taps = Math.min(filterHeight, shape.inputHeight) * Math.min(filterWidth, shape.inputWidth);
-    checkWork(params, batches * shape.outputHeight * shape.outputWidth * outputDepth * taps);
-    const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
-    const step = OPS[op].prepare(kernels, { ...shape, ...activation(params) });
-    return { step, inputs: [input], batches };
-  };
-
-function elementwise(fields: Fields, params: Fields) {
-  const elements = params.integer("length", 1, MAX_ELEMENTS);
-  return {
-    inputs: [fields.int8("input", elements), fields.int8("input2", elements)],
-    args: {
-      ...output(params),
-      elements,
-      input1Offset: inputOffset(params, "input1_offset"),
-      input2Offset: inputOffset(params, "input2_offset"),
-    },
-  };
-}
-
-const add: Prepare = (kernels, fields, requantizer) => {
-  const params = fields.record("params");
-  const { inputs, args } = elementwise(fields, params);
-  const step = OPS.ADD.prepare(kernels, {
-    ...args,
-    requantizer,
-    leftShift: params.integer("left_shift", 0, 30),
-    input1Multiplier: params.integer("input1_multiplier", ...INT32),
-    input1Shift: params.integer("input1_shift", ...SHIFT),
-    input2Multiplier: params.integer("input2_multiplier", ...INT32),
-    input2Shift: params.integer("input2_shift", ...SHIFT),
-    outputMultiplier: params.integer("output_multiplier", ...INT32),
-    outputShift: params.integer("output_shift", ...SHIFT),
-  });
-  return { step, inputs, batches: 1 };
-};
-
-const mul: Prepare = (kernels, fields, requantizer) => {
-  const params = fields.record("params");
-  const { inputs, args } = elementwise(fields, params);
-  const multiplier = [params.integer("output_multiplier", ...INT32)];
-  const shift = [params.integer("output_shift", ...SHIFT)];
-  return { step: OPS.MUL.prepare(kernels, { ...args, requantizer, multiplier, shift }), inputs, batches: 1 };
-};
-
-const softmax: Prepare = (kernels, fields) => {
-  const params = fields.record("params");
-  const rows = params.integer("num_rows", 1, MAX_SIDE);
-  const rowSize = params.integer("row_size", 1, MAX_ELEMENTS / rows);
-  const step = OPS.SOFTMAX.prepare(kernels, {
-    rows,
-    rowSize,
-    form: "fixed-point",
-    multiplier: params.integer("mult", 0, INT32[1]),
-    shift: params.integer("shift", 0, 31),
-    diffMin: params.integer("diff_min", INT32[0], 0),
-  });
-  return { step, inputs: [fields.int8("input", rows * rowSize)], batches: 1 };
-};
-
-type Column = readonly [field: string, low: number, high: number];
-
-/** A table of parallel arrays: columns go to the block's fields a, b, c. */
-const table =
-  (kernel: string, ...columns: Column[]): Prepare =>
-  (kernels, fields) => {
-    const [first, ...others] = columns;
-    const a = fields.integers(...first);
-    const inputs = [a, ...others.map((column) => fields.integers(...column, a.length))];
-    const [addressA, addressB, addressC] = inputs.map((column) => kernels.place(Int32Array.from(column)));
-    const values = { count: a.length, a: addressA, b: addressB, c: addressC };
-    const params = writeParams(kernels, "Primitive", values);
-    const step = {
-      inputBytes: 0,
-      outputBytes: a.length * 4,
-      scratchBytes: 0,
-      bind: (operands: Operands) => setParam(kernels, params, "Primitive", "result", operands.output),
-      run: () => kernels.exports[kernel](params),
-    };
-    return { step, inputs: [], batches: 1 };
-  };
-
-const requantizeTable: Prepare = (kernels, fields, requantizer) =>
-  table(
-    requantizer === "tflite-double" ? "requantize_double_s32" : "requantize_single_s32",
-    ["acc", ...INT32],
-    ["multiplier", ...INT32],
-    ["shift", ...SHIFT],
-  )(kernels, fields, requantizer);
-
-const PREPARE: Record<string, Prepare> = {
-  arm_convolve_s8: convolution(8),
-  arm_convolve_s4: convolution(4),
-  arm_convolve_wrapper_s8: convolution(8),
-  arm_convolve_wrapper_s4: convolution(4),
-  arm_depthwise_conv_s8: depthwise(8),
-  arm_depthwise_conv_s4: depthwise(4),
-  arm_depthwise_conv_wrapper_s8: depthwise(8),
-  arm_depthwise_conv_wrapper_s4: depthwise(4),
-  arm_fully_connected_s8: fullyConnected(8, false),
-  arm_fully_connected_s4: fullyConnected(4, false),
-  arm_fully_connected_per_channel_s8: fullyConnected(8, true),
-  arm_avgpool_s8: pool("AVERAGE_POOL_2D"),
-  arm_max_pool_s8: pool("MAX_POOL_2D"),
-  arm_elementwise_add_s8: add,
-  arm_elementwise_mul_s8: mul,
-  arm_softmax_s8: softmax,
-  arm_nn_requantize: requantizeTable,
-  arm_nn_doubling_high_mult: table("doubling_high_mult_s32", ["m1", ...INT32], ["m2", ...INT32]),
-  arm_nn_doubling_high_mult_no_sat: table(
-    "doubling_high_mult_no_sat_s32",
-    ["m1", ...INT32],
-    ["m2", ...INT32],
-  ),
-  arm_nn_divide_by_power_of_two: table(
-    "divide_by_power_of_two_s32",
-    ["dividend", ...INT32],
-    ["exponent", 0, 31],
-  ),
-  arm_nn_exp_on_negative_values: table("exp_on_negative_values_s32", ["value", INT32[0], 0]),
-  arm_nn_one_over_one_plus_x_for_x_in_0_1: table("one_over_one_plus_x_s32", ["value", 0, INT32[1]]),
-  ...WIDE_PREPARE,
-};
 
 const REQUANTIZERS: Record<string, AddFixedPoint["requantizer"]> = {
   double: "tflite-double",
@@ -296,25 +45,63 @@ function expectedValues(fields: Fields, bytes: number): Int8Array | Int16Array |
   return isWide ? fields.int16(output, bytes / 2) : fields.int8(output, bytes);
 }
 
-/** actual: the bytes of as many values of the type expected. */
-function compare(actual: Int8Array, expected: Int8Array | Int16Array | Int32Array) {
-  const Elements = expected.constructor as Int16ArrayConstructor;
-  const values = new Elements(actual.buffer as ArrayBuffer);
+function compare(actual: Codes, expected: Codes) {
   let differing = 0;
   let first = -1;
   for (let i = 0; i < expected.length; i++) {
-    if (values[i] === expected[i]) continue;
+    if (actual[i] === expected[i]) continue;
     if (first < 0) first = i;
     differing++;
   }
   if (differing === 0) return { passed: true, detail: `${expected.length} values` };
-  const place = `first at ${first}: expected ${expected[first]}, got ${values[first]}`;
+  const place = `first at ${first}: expected ${expected[first]}, got ${actual[first]}`;
   return { passed: false, detail: `${differing} of ${expected.length} values differ, ${place}` };
 }
 
-/** Why a case has nothing to be compared with; undefined if it has. */
-function skipReason(values: Json): string | undefined {
-  return "outputs_by_build" in values ? "the cores disagree: for information only" : undefined;
+/** Why a case is not run; undefined if it is. */
+function skipReason(kernel: string, params: unknown): string | undefined {
+  if (!Object.hasOwn(PREPARE, kernel)) return `no kernel here computes ${shown(kernel)}`;
+  const isEmpty = (value: unknown) => Array.isArray(value) && value.includes(0);
+  const empty =
+    isRecord(params) &&
+    Object.entries(params).find(([name, value]) => name.includes("shape") && isEmpty(value));
+  return empty ? `${empty[0]} is empty: nothing is computed` : undefined;
+}
+
+type Codes = Int8Array | Int16Array | Int32Array;
+
+/** The bytes of an output as the values that the file has. */
+function typed(fields: Fields, bytes: Int8Array): Codes {
+  if (fields.has("acc") || fields.has("result")) return new Int32Array(bytes.buffer as ArrayBuffer);
+  const isWide = fields.has("output_dtype") && fields.text("output_dtype") === "int16";
+  return isWide ? new Int16Array(bytes.buffer as ArrayBuffer) : bytes;
+}
+
+/** A build's values: numbers, or base64 of the type of `like`. */
+function readOutput(build: Fields, like: Codes): Codes {
+  if (build.isArray("output"))
+    return (like.constructor as Int32ArrayConstructor).from(build.integers("output", ...INT32));
+  return like instanceof Int16Array ? build.int16("output", like.length) : build.int8("output", like.length);
+}
+
+/** Against the right output of the file (null: it has only those of builds), and each named defect against builds with it. */
+function check(
+  fields: Fields,
+  actual: Codes,
+  right: Codes | null,
+  { quirks = () => [], stray }: Run,
+): Omit<VectorResult, "kernel" | "case"> {
+  if (right === null) {
+    const read = (build: Fields) => readOutput(build, actual);
+    return explainBuilds(fields, actual, [...quirks()], stray, read);
+  }
+  const result = compare(actual, right);
+  if (!fields.has("output_on_all_cores") || !result.passed) return result;
+  const defective = fields.int8("output_on_all_cores", actual.length);
+  const quirk = [...quirks()].find(([, values]) => compare(values as Codes, defective).passed);
+  return quirk
+    ? { ...result, reproduced: [quirk[0]] }
+    : { ...result, unequal: ["all cores: differ from the operator, for no cause known here"] };
 }
 
 /** kernel and rounding: of the case if it has them, else of the file. */
@@ -322,16 +109,17 @@ function verifyCase(kernels: Kernels, file: Json, values: Json, where: string): 
   const fields = new Fields(where, { ...file, ...values });
   const name = typeof values.name === "string" ? values.name : where;
   const kernel = fields.text("kernel");
-  const skipped = skipReason(values);
+  const skipped = skipReason(kernel, values.params);
   if (skipped) return { kernel, case: name, passed: false, skipped, detail: skipped };
-  if (!Object.hasOwn(PREPARE, kernel)) fields.fail("kernel", "the name of a CMSIS-NN kernel");
   const rounding = fields.text("rounding");
   if (!Object.hasOwn(REQUANTIZERS, rounding)) fields.fail("rounding", '"double" or "single"');
   const mark = kernels.mark();
   try {
     const run = PREPARE[kernel](kernels, fields, REQUANTIZERS[rounding]);
-    const expected = expectedValues(fields, run.step.outputBytes * run.batches);
-    return { kernel, case: name, ...compare(runCase(kernels, run), expected) };
+    const bytes = run.step.outputBytes * run.batches;
+    const right = fields.has("outputs_by_build") ? null : expectedValues(fields, bytes);
+    const actual = typed(fields, runCase(kernels, run));
+    return { kernel, case: name, ...check(fields, actual, right, run) };
   } finally {
     kernels.release(mark);
   }
@@ -340,9 +128,15 @@ function verifyCase(kernels: Kernels, file: Json, values: Json, where: string): 
 /**
  * Runs every case of one parsed file, in order, as the results are asked for.
  * file: its name, for errors. Fields above `cases` (kernel, rounding) hold for every case that has none of its own.
+ * goOn: a malformed case is a failed one.
  * @throws ModelFormatError on a file of another form or a malformed case, naming file, case and field.
  */
-export function* verifyVectorFile(kernels: Kernels, json: unknown, file: string): Generator<VectorResult> {
+export function* verifyVectorFile(
+  kernels: Kernels,
+  json: unknown,
+  file: string,
+  { goOn = false } = {},
+): Generator<VectorResult> {
   if (!isRecord(json)) throw new ModelFormatError(file, "an object with kernel and cases", shown(json));
   const { cases, ...shared } = json;
   if (!Array.isArray(cases)) throw new ModelFormatError(`${file}: cases`, "an array of cases", shown(cases));
@@ -353,6 +147,11 @@ export function* verifyVectorFile(kernels: Kernels, json: unknown, file: string)
     const place = `${file}: cases[${index}]`;
     if (!isRecord(values)) throw new ModelFormatError(place, "an object", shown(values));
     const where = typeof values.name === "string" ? `${place} ${shown(values.name)}` : place;
-    yield verifyCase(kernels, shared, values, where);
+    try {
+      yield verifyCase(kernels, shared, values, where);
+    } catch (error) {
+      if (!goOn || !(error instanceof ModelFormatError)) throw error;
+      yield { kernel: String(json.kernel), case: where, passed: false, detail: error.message };
+    }
   }
 }

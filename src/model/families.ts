@@ -29,7 +29,7 @@ import {
   type OrderedAccumulator,
 } from "../kernels/ordered.ts";
 import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
-import { quirkStep } from "../kernels/quirks.ts";
+import { type QuirkArgs, quirkStep } from "../kernels/quirks.ts";
 import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantize.ts";
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -163,7 +163,8 @@ function folded<Args extends Requantization & { bias: ArrayLike<number> | null }
   return { ...args, bias, outputOffset: -128 };
 }
 
-const withQuirks = <Op extends Convolution | "SOFTMAX">(
+/** The step, or that of a quirk which the profile has and the layer reaches. */
+export const withQuirks = <Op extends keyof QuirkArgs>(
   { arithmetic: { quirks } }: Profile,
   op: Op,
   kernels: Kernels,

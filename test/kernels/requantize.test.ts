@@ -1,84 +1,15 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
-import type { Output, Requantization, RequantizerName } from "../../src/kernels/args.ts";
-import { type ArithmeticName, hexagonFold, requantizationOf } from "../../src/kernels/arithmetics.ts";
+import { ModelFormatError } from "../../src/errors.ts";
+import type { Requantization, RequantizerName } from "../../src/kernels/args.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { writeParams } from "../../src/kernels/params.ts";
+import { runPanel, verifyRequantTable } from "../../src/kernels/requantCases.ts";
 import * as primitives from "../../src/kernels/requantize.ts";
-import { channelOf, exactForm, FORMS, packPanels, shiftRange } from "../../src/kernels/requantizers.ts";
+import { channelOf, FORMS, shiftRange } from "../../src/kernels/requantizers.ts";
 import { requantizeNeon } from "../../src/kernels/rounding.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { describeShared, sharedJson } from "./shared.ts";
-
-interface Row {
-  acc: number;
-  scale: number;
-  multiplier: number;
-  shift: number;
-  zero_point: number;
-  results: Record<string, number | null>;
-}
-
-/** Every family of the case file but the two of 64-bit accumulators and the three exact ones, by what computes it here. */
-const FAMILIES: Partial<Record<ArithmeticName, readonly string[]>> = {
-  "tflite-double": [
-    "tflite_ref_double",
-    "cmsis_nn_double",
-    "esp_nn_exact",
-    "esp_nn_fast_c",
-    "tosa_rescale_double",
-    "ethos_u_tfl",
-  ],
-  "tflite-single": [
-    "tflite_single_rounding",
-    "ruy",
-    "cmsis_nn_single",
-    "tosa_rescale_single",
-    "ethos_u_natural_port",
-    "fbgemm_fixed_point",
-  ],
-  "float-even": [
-    "xnnpack_fp32",
-    "qnnpack_fp32",
-    "onnxruntime_native_x86_executed",
-    "onnxruntime_web_wasm_executed",
-    "litertjs_compat_executed",
-    "litertjs_relaxed_executed",
-    "fbgemm_float",
-  ],
-  "neon-double": ["tflite_neon_4rows_double"],
-  rndnu: ["xnnpack_rndnu"],
-  rndnu16: ["xnnpack_rndnu16_qu8"],
-  "qnnpack-q31": ["qnnpack_q31"],
-  "qnnpack-precise": ["qnnpack_precise"],
-  "esp-nn-skip-nudge": ["esp_nn_s3_asm_skip_nudge_port"],
-  "ethos-u-truncate": ["ethos_u_truncate_port"],
-  "hexagon-nn": ["hexagon_nn_port"],
-  nvdla: ["nvdla_sdp_port"],
-  "gap-sq8": ["gap_nntool_u8scale"],
-  "power-of-two-half-up": ["esp_dl_half_up_s3", "vitis_dpu_half_up"],
-  "power-of-two-half-even": ["esp_dl_half_even_p4"],
-  max78000: ["max78000_sim_formula"],
-  "k210-simulator": ["k210_simulator_act_stage"],
-};
-/** Roundings that are in the file under the name of the rounding itself. */
-const EXACT = [
-  ["half-even", "exact_half_even"],
-  ["half-away", "exact_half_away"],
-  ["tflite-single", "exact_half_up"],
-] as const;
-
-/** One accumulator of the file as a convolution on that runtime has it. */
-function caseOf(name: ArithmeticName, { acc, scale, zero_point }: Row) {
-  const requantization = requantizationOf(name, [{ double: scale, float: Math.fround(scale) }]);
-  const folded = name === "hexagon-nn" ? hexagonFold(scale, zero_point) : 0;
-  const outputOffset = name === "hexagon-nn" ? -128 : zero_point;
-  return {
-    requantization,
-    acc: acc + folded,
-    output: { outputOffset, activationMin: -128, activationMax: 127 },
-  };
-}
 
 const bound = new Map<string, Promise<Kernels>>();
 /** One instance a build for the whole file. */
@@ -88,49 +19,51 @@ function kernelsOf(build: (typeof BUILDS)[number]): Promise<Kernels> {
   return known;
 }
 
-describeShared("requantization cases of other runtimes", "arithmetic/requant-cases.json", () => {
-  const rows = () => (sharedJson("arithmetic/requant-cases.json") as { rows: Row[] }).rows;
+const TABLE = "arithmetic/requant-cases.json";
+for (const build of BUILDS)
+  describeShared(`requantization cases of other runtimes in the ${build} build`, TABLE, () => {
+    const table = () => sharedJson(TABLE) as Record<string, unknown>;
 
-  test("quantizeMultiplier gives the multiplier and shift of every scale", () => {
-    for (const { scale, multiplier, shift } of rows()) {
-      expect(primitives.quantizeMultiplier(scale)).toEqual({ multiplier, shift });
-    }
-  });
-
-  for (const [name, families] of Object.entries(FAMILIES) as [ArithmeticName, string[]][]) {
-    test.each(families)(`${name} equals %s in TypeScript and in both builds`, async (family) => {
-      const defined = rows().filter(({ results }) => results[family] !== null);
-      const cases = defined.map((row) => caseOf(name, row));
-      const expected = Int8Array.from(defined, ({ results }) => results[family]!);
-      expect(defined.length).toBeGreaterThan(400);
-      const primitive = cases.map(({ requantization, acc, output }) =>
-        primitives.requantize(requantization.requantizer, acc, channelOf(requantization, 0), output),
-      );
-      expect(Int8Array.from(primitive)).toEqual(expected);
-      for (const build of BUILDS) {
-        const kernels = await kernelsOf(build);
-        const bytes = cases.map(({ requantization, acc, output }) => {
-          const exact = FORMS.find(({ id }) => id === exactForm(requantization.requantizer))!;
-          return runPanel(kernels, exact, requantization, [acc], output)[0];
-        });
-        expect(Int8Array.from(bytes), build).toEqual(expected);
-      }
+    test("every family's codes are given by the kernels and by TypeScript", async () => {
+      const results = [...verifyRequantTable(await kernelsOf(build), table(), TABLE)];
+      expect(results.filter(({ failed, skipped }) => failed > 0 || skipped !== undefined)).toEqual([]);
+      for (const { family, passed } of results) expect(passed, family).toBeGreaterThan(400);
+      expect(results.length).toBe(40);
     });
-  }
 
-  test.each(EXACT)("%s of the multiplier equals %s", (requantizer, family) => {
-    for (const row of rows()) {
-      const output = { outputOffset: row.zero_point, activationMin: -128, activationMax: 127 };
-      const value = primitives.requantize(requantizer, row.acc, { ...row, scale: 0 }, output);
-      expect(value, JSON.stringify(row)).toBe(row.results[family]);
-    }
+    test("a wrong code and an unknown family are told", async () => {
+      const { families, rows } = table() as { families: object; rows: { results: object }[] };
+      const results = { ...rows[0].results, ruy: 99, tarot: 1 };
+      const one = { families, rows: [{ ...rows[0], results }] };
+      const found = [...verifyRequantTable(await kernelsOf(build), one, TABLE)];
+      const of = (name: string) => found.find(({ family }) => family === name);
+      expect(of("ruy")).toMatchObject({ passed: 0, failed: 1 });
+      expect(of("tarot")!.skipped).toBe("no arithmetic here computes this family");
+    });
   });
 
-  test("every family of the file is compared here", () => {
-    const compared = [...Object.values(FAMILIES).flat(), ...EXACT.map(([, family]) => family)];
-    // int64 sums: wideRequantize.test.ts.
-    const known = [...compared, "cmsis_nn_s64_16x8", "tflite_int64_16x8"].sort();
-    expect(known).toEqual(Object.keys(rows()[0].results).sort());
+describe("a table of requantizations", () => {
+  const row = {
+    id: 1,
+    acc: 5,
+    scale: 0.5,
+    multiplier: 2 ** 30,
+    shift: 0,
+    zero_point: 0,
+    results: { ruy: 3 },
+  };
+  test.each([
+    [{ acc: 0.5 }, "rows[0]: acc"],
+    [{ scale: -1 }, "rows[0]: scale"],
+    [{ shift: 99 }, "rows[0]: shift"],
+    [{ zero_point: 300 }, "rows[0]: zero_point"],
+    [{ results: { ruy: 4000 } }, "rows[0]: results"],
+    [{ results: null }, "rows[0]: results"],
+  ])("with %j is refused by that name", async (wrong, place) => {
+    const json = { families: {}, rows: [{ ...row, ...wrong }] };
+    const kernels = await kernelsOf("simd");
+    expect(() => [...verifyRequantTable(kernels, json, "x.json")]).toThrow(ModelFormatError);
+    expect(() => [...verifyRequantTable(kernels, json, "x.json")]).toThrow(place);
   });
 });
 
@@ -175,35 +108,6 @@ function accumulators(random: Random, limit: number): number[] {
 }
 
 type Tail<T> = T extends [unknown, ...infer Rest] ? Rest : never;
-
-/** One panel: all accumulators by eight channels, each in every lane. */
-function runPanel(
-  kernels: Kernels,
-  form: (typeof FORMS)[number],
-  args: Requantization,
-  values: number[],
-  output: Output,
-) {
-  const mark = kernels.mark();
-  const rightShift = Math.max(-shiftRange(args).min, 0);
-  const panels = kernels.place(packPanels(form, args, rightShift, null, { groups: 1, groupDepth: 8 }));
-  const rows = Int32Array.from({ length: values.length * 8 }, (_, i) => values[i >> 3]);
-  const address = kernels.allocate(rows.length * 4);
-  const fields = {
-    requantizer: form.id,
-    rightShift,
-    panels,
-    batches: values.length,
-    output: address,
-    ...output,
-  };
-  const input = kernels.place(rows);
-  kernels.exports.requantize_panel_s8(writeParams(kernels, "Requantized", { ...fields, input }));
-  const bytes = args.requantizer === "none" ? rows.length * 4 : rows.length;
-  const result = kernels.memory.buffer.slice(address, address + bytes);
-  kernels.release(mark);
-  return args.requantizer === "none" ? new Int32Array(result) : new Int8Array(result);
-}
 
 /** Accumulators of as many bits as a form allows are compared. */
 const BITS = [31, 29.999, 28.5, 27.999, 25, 20, 12, 4];

@@ -199,12 +199,13 @@ export function finish(args: SumScaling & Output, sum: number, channel: number):
   return clamp(value, args.activationMin, args.activationMax);
 }
 
-function referenceConv2d(args: WideConv2dArgs, [input]: readonly Values[], batches: number): Int16Array {
+/** Exact sums of products, without the bias. */
+export function conv2dSums(args: WideConv2dArgs, [input]: readonly Values[], batches: number): Float64Array {
   const { inputDepth, outputDepth, groups, filter } = args;
   const depth = inputDepth / groups;
   const taps = args.filterHeight * args.filterWidth;
   const pixels = args.outputHeight * args.outputWidth;
-  return Int16Array.from({ length: batches * pixels * outputDepth }, (_, index) => {
+  return Float64Array.from({ length: batches * pixels * outputDepth }, (_, index) => {
     const channel = index % outputDepth;
     const pixel = Math.floor(index / outputDepth);
     const image = Math.floor(pixel / pixels) * args.inputHeight * args.inputWidth;
@@ -215,8 +216,13 @@ function referenceConv2d(args: WideConv2dArgs, [input]: readonly Values[], batch
       const w = (channel * taps + tap) * depth;
       for (let i = 0; i < depth; i++) sum += input[x + i] * filter[w + i];
     });
-    return finish(args, sum, channel);
+    return sum;
   });
+}
+
+function referenceConv2d(args: WideConv2dArgs, operands: readonly Values[], batches: number): Int16Array {
+  const sums = conv2dSums(args, operands, batches);
+  return Int16Array.from(sums, (sum, i) => finish(args, sum, i % args.outputDepth));
 }
 
 function referenceDepthwiseConv2d(
@@ -240,19 +246,35 @@ function referenceDepthwiseConv2d(
   });
 }
 
-function referenceFullyConnected(
+/** of: what becomes of the sum of one output, which it gets in blocks of so many products. */
+export function fullyConnectedSums(
   args: WideFullyConnectedArgs,
   [input]: readonly Values[],
   batches: number,
-): Int16Array {
+  block = { size: args.inputDepth, of: (sum: number) => sum },
+): Float64Array {
   const { inputDepth, outputDepth, filter } = args;
-  return Int16Array.from({ length: batches * outputDepth }, (_, index) => {
-    const channel = index % outputDepth;
+  return Float64Array.from({ length: batches * outputDepth }, (_, index) => {
     const x = Math.floor(index / outputDepth) * inputDepth;
-    let sum = 0;
-    for (let i = 0; i < inputDepth; i++) sum += input[x + i] * filter[channel * inputDepth + i];
-    return finish(args, sum, channel);
+    const w = (index % outputDepth) * inputDepth;
+    let total = 0;
+    for (let start = 0; start < inputDepth; start += block.size) {
+      let sum = 0;
+      for (let i = start; i < Math.min(start + block.size, inputDepth); i++)
+        sum += input[x + i] * filter[w + i];
+      total += block.of(sum);
+    }
+    return total;
   });
+}
+
+function referenceFullyConnected(
+  args: WideFullyConnectedArgs,
+  operands: readonly Values[],
+  batches: number,
+): Int16Array {
+  const sums = fullyConnectedSums(args, operands, batches);
+  return Int16Array.from(sums, (sum, i) => finish(args, sum, i % args.outputDepth));
 }
 
 function windowMacs(

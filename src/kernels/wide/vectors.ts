@@ -2,6 +2,7 @@
 import type { Operands, Output } from "../args.ts";
 import type { Kernels } from "../module.ts";
 import { setParam, writeParams } from "../params.ts";
+import { quirkOutputs } from "../quirks.ts";
 import { type Fields, MAX_ELEMENTS, MAX_SIDE } from "../vectorFile.ts";
 import { checkWork, dilatedWindow, INT32, type Prepare } from "../vectorShapes.ts";
 import type { Rounding, SumScaling } from "./args.ts";
@@ -57,7 +58,8 @@ const convolution: Prepare = (kernels, fields, requantizer) => {
   };
   checkWork(params, batches * WIDE_OPS.CONV_2D.macs(args));
   const input = fields.int16("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
-  return { step: WIDE_OPS.CONV_2D.prepare(kernels, args), inputs: [input], batches };
+  const quirks = () => quirkOutputs("CONV_2D_S16", args, [input], batches);
+  return { step: WIDE_OPS.CONV_2D.prepare(kernels, args), inputs: [input], batches, quirks };
 };
 
 const depthwise: Prepare = (kernels, fields, requantizer) => {
@@ -94,7 +96,8 @@ const fullyConnected: Prepare = (kernels, fields, requantizer) => {
   };
   checkWork(params, batches * WIDE_OPS.FULLY_CONNECTED.macs(args));
   const input = fields.int16("input", batches * inputDepth);
-  return { step: WIDE_OPS.FULLY_CONNECTED.prepare(kernels, args), inputs: [input], batches };
+  const quirks = () => quirkOutputs("FULLY_CONNECTED_S16", args, [input], batches);
+  return { step: WIDE_OPS.FULLY_CONNECTED.prepare(kernels, args), inputs: [input], batches, quirks };
 };
 
 const softmax: Prepare = (kernels, fields) => {
@@ -135,6 +138,10 @@ const requantizeTable: Prepare = (kernels: Kernels, fields) => {
 
 export const WIDE_PREPARE: Record<string, Prepare> = {
   arm_convolve_s16: convolution,
+  arm_convolve_wrapper_s16: convolution,
+  arm_convolve_fast_s16: convolution,
+  arm_depthwise_conv_s16: depthwise,
+  arm_depthwise_conv_fast_s16: depthwise,
   arm_depthwise_conv_wrapper_s16: depthwise,
   arm_fully_connected_s16: fullyConnected,
   arm_softmax_s8_s16: softmax,

@@ -2,6 +2,7 @@
 import { quantizeMultiplier } from "../../kernels/requantize.ts";
 import type { SumScaling } from "../../kernels/wide/args.ts";
 import { WIDE_OPS } from "../../kernels/wide/ops.ts";
+import { withQuirks } from "../families.ts";
 import { elements } from "../graph.ts";
 import { first, type Lowering, only, type Site, scaleOf } from "../site.ts";
 import { refuseTransposed, transposedWindow } from "../transposed.ts";
@@ -99,9 +100,9 @@ const refuseShift = (site: Site, op: Products) =>
 export const CONV_2D: Lowering<"CONV_2D"> = {
   refuse: refuseProducts("CONV_2D", 0),
   lower: (site) => {
-    const { attributes, inputs, output, kernels } = site;
+    const { attributes, inputs, output, kernels, profile } = site;
     const [x, filter] = inputs;
-    return WIDE_OPS.CONV_2D.prepare(kernels, {
+    const args = {
       ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
       ...outputArgs(attributes.activation, output),
       ...sumScaling(site, "CONV_2D"),
@@ -110,7 +111,8 @@ export const CONV_2D: Lowering<"CONV_2D"> = {
       groups: x.shape[3] / filter.shape[3],
       dilationHeight: attributes.dilationHeight,
       dilationWidth: attributes.dilationWidth,
-    });
+    };
+    return withQuirks(profile, "CONV_2D_S16", kernels, args, WIDE_OPS.CONV_2D.prepare(kernels, args));
   },
 };
 
@@ -148,16 +150,18 @@ export const FULLY_CONNECTED: Lowering<"FULLY_CONNECTED"> = {
       ),
     ),
   lower: (site) => {
-    const { attributes, inputs, output, kernels } = site;
+    const { attributes, inputs, output, kernels, profile } = site;
     const [x, filter] = inputs;
     const rows = elements(x.shape.slice(1)) / filter.shape[1];
-    const step = WIDE_OPS.FULLY_CONNECTED.prepare(kernels, {
+    const args = {
       ...outputArgs(attributes.activation, output),
       ...sumScaling(site, "FULLY_CONNECTED"),
       filter: filter.data as Int8Array,
       inputDepth: filter.shape[1],
       outputDepth: filter.shape[0],
-    });
+    };
+    const plain = WIDE_OPS.FULLY_CONNECTED.prepare(kernels, args);
+    const step = withQuirks(profile, "FULLY_CONNECTED_S16", kernels, args, plain);
     const { inputBytes, outputBytes } = step;
     const bytes = { inputBytes: inputBytes * rows, outputBytes: outputBytes * rows };
     return { ...step, ...bytes, run: (batches) => step.run(batches * rows) };
