@@ -4,7 +4,7 @@
  * sixteen int8. As int4 they are eight bytes: the first four channels in the low nibbles, the others in the high ones.
  * Lanes of a vector are thus 4 channels x 2 k, an activation pair is read by one load_splat, and no sum crosses lanes. */
 
-import { clampLanes, eightLanes, NONE } from "./lanes";
+import { clampLanes, eightLanes, NONE, ROUNDING } from "./lanes";
 
 export const WEIGHTS_8: i32 = 8;
 export const WEIGHTS_4: i32 = 4;
@@ -18,20 +18,20 @@ export function pairBytes(bits: i32): usize {
 }
 
 @inline
-function lowWeights(bits: i32, weights: usize): v128 {
+export function lowWeights(bits: i32, weights: usize): v128 {
   if (bits == WEIGHTS_16) return v128.load(weights);
   const bytes = v128.load_ext<i8>(weights);
   return bits == WEIGHTS_8 ? bytes : i16x8.shr_s(i16x8.shl(bytes, 12), 12);
 }
 
 @inline
-function highWeights(bits: i32, weights: usize): v128 {
+export function highWeights(bits: i32, weights: usize): v128 {
   if (bits == WEIGHTS_16) return v128.load(weights, 16);
   return bits == WEIGHTS_8 ? v128.load_ext<i8>(weights, 8) : i16x8.shr_s(v128.load_ext<i8>(weights), 4);
 }
 
 @inline
-function multiplyAdd(acc: v128, x: v128, y: v128): v128 {
+export function multiplyAdd(acc: v128, x: v128, y: v128): v128 {
   return i32x4.add(acc, i32x4.dot_i16x8_s(x, y));
 }
 
@@ -71,16 +71,16 @@ export function finishFour(
     return;
   }
   const first = clampLanes(
-    eightLanes(form, c00, c01, panel, right, shared, offset, shared),
-    eightLanes(form, c10, c11, panel, right, shared, offset, shared),
+    eightLanes(form, c00, c01, panel, panel + ROUNDING, 16, right, shared, offset, shared),
+    eightLanes(form, c10, c11, panel, panel + ROUNDING, 16, right, shared, offset, shared),
     low,
     high,
   );
   v128.store_lane<i64>(output, first, 0);
   v128.store_lane<i64>(output + step1, first, 1);
   const second = clampLanes(
-    eightLanes(form, c20, c21, panel, right, shared, offset, shared),
-    eightLanes(form, c30, c31, panel, right, shared, offset, shared),
+    eightLanes(form, c20, c21, panel, panel + ROUNDING, 16, right, shared, offset, shared),
+    eightLanes(form, c30, c31, panel, panel + ROUNDING, 16, right, shared, offset, shared),
     low,
     high,
   );
@@ -181,7 +181,7 @@ export function accumulateOne(
 
 /** Interleaves the eight channels of two taps, so that a dot product adds both. */
 @inline
-function firstFour(tap0: v128, tap1: v128): v128 {
+export function firstFour(tap0: v128, tap1: v128): v128 {
   return v128.shuffle<i16>(tap0, tap1, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 

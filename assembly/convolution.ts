@@ -30,8 +30,6 @@ const CHUNK_PIXELS: i32 = 64;
 const SUMS: usize = 256;
 const ACCUMULATORS: usize = 512;
 const IMAGE: usize = 512 + 64 * 32;
-/** Rows that FULLY_CONNECTED widens at once. */
-const CHUNK_ROWS: i32 = 16;
 
 /** One panel for `count` pixels; addresses are repeated up to a multiple of four. */
 @inline
@@ -325,8 +323,8 @@ function fullyConnected(bits: i32, params: usize): void {
   const outputBytes = <usize>p.outputDepth * (p.requantizer == NONE ? 4 : 1);
   let input = p.input,
     output = p.output;
-  for (let start = 0; start < p.batches; start += CHUNK_ROWS) {
-    const count = min(CHUNK_ROWS, p.batches - start);
+  for (let start = 0; start < p.batches; start += p.chunkRows) {
+    const count = min(p.chunkRows, p.batches - start);
     widenRows(p, input, count);
     convolveChunk(bits, false, p, count, p.filterOffset, output);
     input += <usize>(count * p.inputDepth);

@@ -8,6 +8,7 @@ export {
   fully_connected_s4,
   fully_connected_s8,
 } from "./convolution";
+export { depthwise_conv_2d_3x3_s4, depthwise_conv_2d_3x3_s8 } from "./depthwise";
 export { add_s8, mul_s8 } from "./elementwise";
 export {
   copy_rows,

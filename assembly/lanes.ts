@@ -37,7 +37,7 @@ const POWER: usize = 96;
  * product is rounded by. */
 const NUDGE: usize = 128;
 const MASK: usize = 160;
-const ROUNDING: usize = 128;
+export const ROUNDING: usize = 128;
 /** Wide and bounded: 2^left, and what the form shifts left by before it multiplies. */
 const FACTOR: usize = 192;
 
@@ -241,7 +241,8 @@ function fourLanes(form: i32, acc: v128, panel: usize, rounding: usize, right: i
   return isDouble ? doubleFour(form, acc, panel) : singleFour(form, acc, panel, rounding);
 }
 
-/** Eight accumulators of one pixel to int16, offset added and saturated, of which the clamp is left to do.
+/** Eight accumulators to int16, offset added and saturated, of which the clamp is left to do. step: bytes from the fields of
+ * the first four in the panel to those of the others, 16, or 0 for the same four channels of two pixels.
  * shared, offset: sharedOf and offsetOf of the form; right: rightShift of the layer; high: upper bound of the float forms. */
 @inline
 export function eightLanes(
@@ -249,6 +250,8 @@ export function eightLanes(
   acc0: v128,
   acc1: v128,
   panel: usize,
+  rounding: usize,
+  step: usize,
   right: i32,
   shared: v128,
   offset: v128,
@@ -257,11 +260,11 @@ export function eightLanes(
   if (form == FLOAT_EVEN) {
     return i16x8.narrow_i32x4_s(
       floatEvenFour(acc0, v128.load(panel, SCALE), shared, offset),
-      floatEvenFour(acc1, v128.load(panel, SCALE + 16), shared, offset),
+      floatEvenFour(acc1, v128.load(panel + step, SCALE), shared, offset),
     );
   }
-  const value0 = fourLanes(form, acc0, panel, panel + ROUNDING, right, shared, high),
-    value1 = fourLanes(form, acc1, panel + 16, panel + ROUNDING + 32, right, shared, high);
+  const value0 = fourLanes(form, acc0, panel, rounding, right, shared, high),
+    value1 = fourLanes(form, acc1, panel + step, rounding + step * 2, right, shared, high);
   return i16x8.add_sat_s(i16x8.narrow_i32x4_s(value0, value1), offset);
 }
 

@@ -63,9 +63,11 @@ export class WinogradConvolution extends Convolution {
   tiles: i32;
 }
 
+/** chunkRows: that are widened at once, at most 64. */
 @unmanaged
 export class FullyConnected extends Packed {
   filterOffset: i32;
+  chunkRows: i32;
 }
 
 /** input2Stride: elements from one image of the second operand to the next, 0 where all share it. */

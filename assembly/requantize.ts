@@ -11,6 +11,7 @@ import {
   NONE,
   offsetOf,
   PANEL_LANES,
+  ROUNDING,
   SCALE,
   SHIFT,
   SINGLE_ALIGNED,
@@ -153,7 +154,7 @@ function requantizeVectors(
   const low8 = i8x16.splat(<i8>p.activationMin),
     high8 = i8x16.splat(<i8>p.activationMax);
   for (let pixel = 0; pixel < pixels; pixel++, acc += 32, output += outputStride) {
-    const value = eightLanes(form, v128.load(acc), v128.load(acc, 16), panel, right, shared, offset, high);
+    const value = eightLanes(form, v128.load(acc), v128.load(acc, 16), panel, panel + ROUNDING, 16, right, shared, offset, high);
     storeLanes(output, clampLanes(value, value, low8, high8), lanes);
   }
 }

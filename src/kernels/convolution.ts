@@ -9,6 +9,7 @@ import type {
   Step,
   Values,
 } from "./args.ts";
+import { DEPTHWISE_3X3 } from "./depthwise.ts";
 import {
   convolutionBytes,
   even,
@@ -23,17 +24,40 @@ import type { Kernels } from "./module.ts";
 import { requantize } from "./requantize.ts";
 import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
-import { partOf, partsOf, wholeWeights } from "./weights.ts";
+import { packInt4, partOf, partsOf, wholeWeights } from "./weights.ts";
 import { WINOGRAD } from "./winograd.ts";
 
-/** assembly/convolution.ts CHUNK_ROWS. */
-const CHUNK_ROWS = 16;
+/** Rows that FULLY_CONNECTED widens at once, a multiple of four: assembly/convolution.ts has scratch for 64. */
+const CHUNK_BYTES = 16 << 10;
+const chunkRows = (inputDepth: number) =>
+  Math.min(64, Math.max(16, Math.floor(CHUNK_BYTES / (inputDepth * 2) / 4) * 4));
 
 /** Pixels of the convolved image from one of the input to the next: more than 1 in what TRANSPOSE_CONV convolves. */
 const DENSE = { spacingHeight: 1, spacingWidth: 1 };
 
 /** What a convolution may run on other than taps: the first that allows it. Each has the same sums. */
-const VARIANTS: readonly Variant[] = [WINOGRAD];
+const VARIANTS: readonly Variant[] = [
+  WINOGRAD,
+  {
+    reason:
+      "1x1 at stride 1 is FULLY_CONNECTED of every pixel: no padding, and rows of several images go together",
+    allows: (args) =>
+      [args.filterHeight, args.filterWidth, args.strideHeight, args.strideWidth, args.groups].every(
+        (n) => n === 1,
+      ) &&
+      args.padTop === 0 &&
+      args.padLeft === 0 &&
+      args.outputHeight === args.inputHeight &&
+      args.outputWidth === args.inputWidth &&
+      partsOf(wholeWeights(args, args.outputDepth * args.inputDepth)) === 1,
+    prepare: (kernels, args) =>
+      prepareFullyConnected(kernels, {
+        ...args,
+        rows: args.outputHeight * args.outputWidth,
+        filterOffset: 0,
+      }),
+  },
+];
 
 export interface Variant {
   /** Why it is worth it, and right. */
@@ -86,7 +110,29 @@ export function prepareTaps(kernels: Kernels, args: Conv2dArgs, spacing = DENSE)
   return makeStep(kernels, mark, `conv_2d_s${args.weightBits}`, "Convolution", values, bytes);
 }
 
+/** Over one channel a depthwise convolution is a plain one, whose filter has its taps last. */
+function overOneChannel(args: DepthwiseConv2dArgs): Conv2dArgs {
+  const { depthMultiplier, weightBits } = args;
+  const taps = args.filterHeight * args.filterWidth;
+  const filter = wholeWeights(args, taps * depthMultiplier);
+  const turned = filter.map((_, i) => filter[(i % taps) * depthMultiplier + Math.floor(i / taps)]);
+  return {
+    ...args,
+    filter: weightBits === 4 ? packInt4(turned) : turned,
+    outputDepth: depthMultiplier,
+    groups: 1,
+  };
+}
+
 function prepareDepthwiseConv2d(kernels: Kernels, args: DepthwiseConv2dArgs): Step {
+  if (args.inputDepth === 1) return prepareConv2d(kernels, overOneChannel(args));
+  return DEPTHWISE_3X3.allows(args)
+    ? DEPTHWISE_3X3.prepare(kernels, args)
+    : prepareDepthwiseTaps(kernels, args);
+}
+
+/** Any depthwise convolution: every lane reads the taps of its own channel. */
+function prepareDepthwiseTaps(kernels: Kernels, args: DepthwiseConv2dArgs): Step {
   const mark = kernels.mark();
   const outputDepth = args.inputDepth * args.depthMultiplier;
   const image = paddedImage(args, Math.ceil(outputDepth / PANEL_LANES) * PANEL_LANES * 2);
@@ -138,12 +184,13 @@ function prepareFullyConnected(kernels: Kernels, args: FullyConnectedArgs): Step
     pairs: even(inputDepth) / 2,
     inputDepth,
     filterOffset: args.filterOffset,
+    chunkRows: chunkRows(inputDepth),
   };
   const rows = args.rows ?? 1;
   const step = makeStep(kernels, mark, `fully_connected_s${args.weightBits}`, "FullyConnected", values, {
     inputBytes: rows * inputDepth,
     outputBytes: rows * outputDepth * outputElementBytes(args),
-    scratchBytes: SCRATCH_HEAD + CHUNK_ROWS * inputDepth * 2 + OVERREAD,
+    scratchBytes: SCRATCH_HEAD + chunkRows(inputDepth) * inputDepth * 2 + OVERREAD,
   });
   return { ...step, run: (batches) => step.run(batches * rows) };
 }

@@ -25,6 +25,10 @@ export function layerBound(
   return accumulatorBound(groups * groupDepth, length, bias, inputBound(inputOffset), at);
 }
 
+/** The form that a layer's requantizer has. */
+export const formOf = (args: Weights & Requantization & { inputOffset: number }, layer: Layer) =>
+  chooseForm(args, layerBound(args, layer));
+
 /** Constants of a layer in wasm memory, and the fields that say where. weights: packed already, where not by panels. */
 export function packLayer(
   kernels: Kernels,
@@ -35,7 +39,7 @@ export function packLayer(
   const { groups, groupDepth, paddedLength, at } = layer;
   const filterOffset = args.filterOffset ?? 0;
   const shifted = (channel: number, k: number) => at(channel, k) + filterOffset;
-  const { form, rightShift } = chooseForm(args, layerBound(args, { ...layer, at: shifted }));
+  const { form, rightShift } = formOf(args, { ...layer, at: shifted });
   const packing = { weightBits: args.weightBits, groups, groupDepth, length: paddedLength, at };
   return {
     requantizer: form.id,

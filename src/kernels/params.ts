@@ -71,7 +71,7 @@ export const PARAMS = {
   Requantized: REQUANTIZED,
   Convolution: CONVOLUTION,
   WinogradConvolution: [...CONVOLUTION, "tiles"],
-  FullyConnected: [...PACKED, "filterOffset"],
+  FullyConnected: [...PACKED, "filterOffset", "chunkRows"],
   Add: ADD,
   Mul: [...ELEMENTWISE, "multiplier", "shift", "scale"],
   Pool: [

@@ -74,25 +74,78 @@ function conv2d(random: Random, shape: Shape): Case<ArgsOf<"CONV_2D">> {
   return { args, operands: [int8s(random, batches * image(at))], batches };
 }
 
-interface VariantCase<Name extends keyof typeof OPS = "CONV_2D"> {
+function depthwise(random: Random, shape: Shape, depthMultiplier: number) {
+  const batches = between(random, 1, 3);
+  const at = window(random, shape);
+  const channels = shape.depth * depthMultiplier;
+  const args = {
+    ...at,
+    ...rest(random, shape.filter * shape.filter * channels, channels),
+    depthMultiplier,
+  };
+  return { args, operands: [int8s(random, batches * image(at))], batches };
+}
+
+/** op: whose reference it equals; takes: what of the layers drawn it is chosen for, all where left out. */
+export interface VariantCase<Name extends keyof typeof OPS> {
   op: Name;
   kernel: string;
   what: string;
   draw(random: Random): Case<ArgsOf<Name>>;
+  takes?(args: ArgsOf<Name>): boolean;
 }
+const row = <Name extends keyof typeof OPS>(variant: VariantCase<Name>) => variant;
+const whole = (args: { filter: unknown }) => !(args.filter instanceof Int16Array);
 
-export const VARIANTS: readonly VariantCase[] = [
-  {
+export const VARIANTS = [
+  row({
     op: "CONV_2D",
     kernel: "conv_2d_winograd",
     what: "3x3 filters at stride 1",
     draw: (random) =>
       conv2d(random, {
-        depth: 8 * between(random, 2, 5),
-        outputs: pick(random, 8, 16, between(random, 1, 40)),
+        depth: 8 * between(random, 2, 4),
+        outputs: pick(random, 8, 16, between(random, 1, 20)),
         filter: 3,
         stride: 1,
         least: 8,
       }),
-  },
+  }),
+  row({
+    op: "CONV_2D",
+    kernel: "fully_connected",
+    what: "1x1 filters",
+    draw: (random) =>
+      conv2d(random, {
+        depth: between(random, 1, 70),
+        outputs: pick(random, 8, 16, between(random, 1, 40)),
+        filter: 1,
+        stride: 1,
+        least: 1,
+      }),
+    takes: whole,
+  }),
+  row({
+    op: "DEPTHWISE_CONV_2D",
+    kernel: "depthwise_conv_2d_3x3",
+    what: "3x3 filters",
+    draw: (random) => {
+      const multiplier = pick(random, 1, 1, 2);
+      const depth = (4 / multiplier) * between(random, 1, 9);
+      const stride = pick(random, 1, 2);
+      return depthwise(random, { depth, outputs: 0, filter: 3, stride, least: 1 }, multiplier);
+    },
+    takes: (args) =>
+      whole(args) && args.inputDepth > 1 && ["tflite-double", "float-even"].includes(args.requantizer),
+  }),
+  row({
+    op: "DEPTHWISE_CONV_2D",
+    kernel: "conv_2d",
+    what: "one channel",
+    draw: (random) => {
+      const stride = pick(random, 1, 2);
+      const shape = { depth: 1, outputs: 0, filter: pick(random, 2, 3), stride, least: 1 };
+      return depthwise(random, shape, between(random, 1, 20));
+    },
+  }),
 ];
