@@ -1,8 +1,9 @@
-/** One self-contained module for a runtime that resolves no imports: a page, a web worker, a Workers runtime. */
+/** One self-contained module for a runtime without our packages beside it: a page, a web worker, a Workers runtime, a file. */
 import { type BuildOptions, build } from "esbuild";
 
 /** Each row: how a runtime picks among what a dependency exports. */
 const RUNTIMES = {
+  node: { platform: "node" },
   browser: { platform: "browser", conditions: ["browser"] },
   workerd: {
     platform: "neutral",

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -6,22 +5,11 @@ import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportTflite } from "../../src/export/tflite.ts";
 import { cnn } from "../cli/cnn.ts";
+import { olderNodes } from "../olderNodes.ts";
 import { packedProject, ROOT, run, type Sandbox, tool } from "./sandbox.ts";
 
 /** What a tarball may weigh: it holds no dependency and no picture. */
 const MOST_BYTES = 1.5 * 2 ** 20;
-
-/** Versions of Node on PATH older than the one that runs the tests, by version; the package promises 20. */
-async function olderNodes(): Promise<[version: string, path: string][]> {
-  const paths = (process.env.PATH ?? "").split(":").map((directory) => join(directory, "node"));
-  const found = new Map<string, string>();
-  for (const path of paths.filter(existsSync)) {
-    const version = (await run(path, ["--version"])).stdout.trim();
-    const major = Number(/^v(\d+)/.exec(version)?.[1]);
-    if (major >= 20 && version !== process.version && !found.has(version)) found.set(version, path);
-  }
-  return [...found];
-}
 
 const older = await olderNodes();
 const readme = await readFile(join(ROOT, "README.md"), "utf8");

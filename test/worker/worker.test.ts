@@ -6,8 +6,11 @@ import { exportTflite } from "../../src/export/tflite.ts";
 import { digest } from "../../src/harness/store.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
+import { seededRandom } from "../../src/random.ts";
 import { quantizedSigns, type Signs } from "../runtimes/signs.ts";
 import { codesNpy, formOf, imagesNpy, type Line, labelsNpy, linesOf, startWorker } from "./client.ts";
+import { MALFORMED } from "./malformed.ts";
+import { send } from "./send.ts";
 
 type Worker = Awaited<ReturnType<typeof startWorker>>;
 const PROFILE = "stm32l4r5-cmsis-nn";
@@ -107,5 +110,28 @@ describe("a defense in a Worker", () => {
       } finally {
         await Promise.all([large.stop(), small.stop()]);
       }
+    });
+});
+
+describe("a bad request to a Worker", () => {
+  const token = "correct horse";
+  let worker: Worker;
+  beforeAll(async () => {
+    worker = await startWorker({ token, limits: { bodyMilliseconds: 1000 } });
+  });
+  afterAll(() => worker?.stop());
+
+  for (const { name, status, message } of MALFORMED)
+    it(`of ${name} is a ${status} with one line of JSON, and the next good one is served`, async () => {
+      const material = { model, signs, token };
+      const reply = await send(worker.url, await message(material, seededRandom(1)));
+      expect([reply.status, reply.text]).toEqual([status, expect.stringMatching(/^\{"error":"[^\n]+"\}\n$/)]);
+      expect(reply.type).toMatch(/^application\/json/);
+      expect(reply.text).not.toMatch(/\/(tmp|work|home|src|root)|\.m?[jt]s\b|node_modules|:\d+:\d+/);
+      const good = await fetch(new URL("/profiles", worker.url), {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      expect(good.status).toBe(200);
+      await good.arrayBuffer();
     });
 });

@@ -1,0 +1,36 @@
+import { request } from "node:http";
+import type { Message } from "./malformed.ts";
+
+export interface Reply {
+  status: number;
+  type: string;
+  text: string;
+}
+
+/** One message on a connection of its own, with whatever head and body it has. */
+export function send(url: URL, { method, path, headers, body, slow }: Message): Promise<Reply> {
+  const chunked = headers["transfer-encoding"] === "chunked";
+  const length =
+    chunked || headers["content-length"] || slow || !body ? {} : { "content-length": String(body.length) };
+  const given = Object.fromEntries(
+    Object.entries({ ...length, ...headers }).filter(([, value]) => value !== ""),
+  );
+  return new Promise((resolve, reject) => {
+    let replied = false;
+    const asked = request(new URL(path, url), { method, headers: given, agent: false }, (response) => {
+      replied = true;
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        asked.destroy();
+        const type = response.headers["content-type"] ?? "";
+        resolve({ status: response.statusCode!, type, text: Buffer.concat(chunks).toString() });
+      });
+    });
+    // A refused body may break the connection after the answer has been read.
+    asked.on("error", (error) => !replied && reject(error));
+    if (body) asked.write(body);
+    if (!slow) asked.end();
+  });
+}
