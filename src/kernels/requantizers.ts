@@ -11,7 +11,7 @@ interface Channel {
   scale: number;
 }
 
-interface Form {
+export interface Form {
   /** The number the kernels know it by. */
   id: number;
   requantizer: Requantization["requantizer"];
