@@ -75,7 +75,7 @@ describe("a comparison", () => {
   it("is a page without script or anything from elsewhere, with a cell for each layer and profile", async () => {
     const page = comparisonPage(await compared());
     expect(page).not.toMatch(/<script|https?:|<link|@import|url\(/);
-    expect(page.match(/<rect /g)!.length).toBe(int8Cnn.nodes.length);
+    expect(page.match(/<g><title>/g)!.length).toBe(int8Cnn.nodes.length);
     expect(page).toContain("noise &lt;1&gt;");
     expect(page).toContain("esp32-s3-esp-dl cannot run");
   });

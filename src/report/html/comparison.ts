@@ -4,10 +4,11 @@ import { html, type Markup, trusted } from "./markup.ts";
 import { STYLE } from "./style.css.ts";
 
 const ROW = 18;
-const CELL = 170;
+const CELL = 196;
+const BAR = 130;
 const LABEL = 190;
 const HEAD = 26;
-/** The least share that still shows a colour: the scale is logarithmic from here to 1. */
+/** The least share that still has a bar: the scale is logarithmic from here to 1. */
 const LEAST = 1e-6;
 
 /** A comparison as one HTML file that opens from disk: no script, nothing loaded from elsewhere. */
@@ -15,10 +16,10 @@ export function comparisonPage(comparison: Comparison): string {
   const { model, images, inputs, reference } = comparison;
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-<title>Blindspot: ${model} on ${plural(comparison.profiles.length, "profile")}</title>
+<title>Blindspot: ${shortName(model)} on ${plural(comparison.profiles.length, "profile")}</title>
 <style>${trusted(STYLE)}</style></head>
 <body><header><p class="kicker">Blindspot comparison</p>
-<h1>Does ${model} compute the same on every device?</h1>
+<h1>Does ${shortName(model)} compute the same on every device?</h1>
 <p class="asked">${plural(images, "image")}: ${inputs.replace(/\.$/, "")}. Compared with ${reference}.</p></header>
 <main>${answer(comparison)}${summary(comparison)}${refusals(comparison)}${picture(comparison)}${layers(comparison)}</main>
 </body></html>
@@ -34,12 +35,20 @@ function answer(comparison: Comparison): Markup {
   const others = othersOf(comparison);
   const same = others.filter(({ run }) => run!.firstDifferent === null).length;
   const flipped = Math.max(0, ...others.map(({ run }) => run!.flips.images));
-  return html`<p class="headline"><strong>Every value of every layer is that of ${comparison.reference} on ${same} of ${plural(others.length, "other profile")}.</strong>
-The largest answer changes on up to ${count(flipped)} of ${plural(comparison.images, "image")}.</p>`;
+  const { reference } = comparison;
+  const whole =
+    same === 0
+      ? html`No other profile gives every value as ${reference} does.`
+      : html`${same === others.length ? "All" : `${same} of`} ${plural(others.length, "other profile")} give every value of every layer as ${reference} does.`;
+  return html`<p class="headline"><strong>${whole}</strong>
+${flipped === 0 ? "The largest answer changes on no image." : html`The largest answer changes on up to ${count(flipped)} of ${plural(comparison.images, "image")}.`}</p>`;
 }
 
+/** The folder and name of a file, which many models need to be told apart. */
+const shortName = (model: string) => model.split("/").filter(Boolean).slice(-2).join("/");
+
 function summary(comparison: Comparison): Markup {
-  return html`<h2>Profiles</h2><div class="scroll" role="region" tabindex="0" aria-label="Profiles"><table>
+  return html`<h2>Profiles</h2><div class="scroll" role="region" tabindex="0" aria-label="Profiles"><table class="compared">
 <caption>Flips: images whose largest output (the first of equals) is another than on the reference. Latency is an estimate.</caption>
 <thead><tr>${["Profile", "First layer that differs", "Flips", "Accuracy", "Flash", "RAM", "ms an image"].map(
     (head) => html`<th scope="col">${head}</th>`,
@@ -79,25 +88,26 @@ function refusals({ profiles }: Comparison): Markup {
     )}`;
 }
 
-/** Layers down, profiles across; the darker, the larger the share of values that differ. */
+/** Layers down, profiles across; the longer a bar, the larger the share of values that differ. */
 function picture(comparison: Comparison): Markup {
   const others = othersOf(comparison);
   if (others.length === 0) return html``;
   const width = LABEL + others.length * CELL;
   const height = HEAD + comparison.layers.length * ROW + 4;
-  return html`<h2>Layer by layer</h2><figure class="wide"><svg class="plot" style="width:${width}px;min-width:0" viewBox="0 0 ${width} ${height}" role="img" aria-label="Share of differing values of each layer on each profile; the table below has the numbers">
-${others.map((each, i) => html`<text x="${LABEL + i * CELL + 2}" y="${HEAD - 9}" fill="currentColor">${short(each.profile, 27)}</text>`)}
-${comparison.layers.map(({ index, op }) => html`<text x="${LABEL - 8}" y="${HEAD + index * ROW + 13}" text-anchor="end" fill="currentColor">${index} ${short(op, 24)}</text>${others.map((each, i) => cell(each, index, LABEL + i * CELL))}`)}
-</svg><figcaption>Share of a layer’s values that differ from ${comparison.reference}: empty is none, full colour is all, on a logarithmic scale from one in a million.</figcaption></figure>`;
+  return html`<h2>Layer by layer</h2><figure class="wide" role="region" tabindex="0" aria-label="Layer by layer"><svg class="plot" style="width:${width}px;min-width:${width}px" viewBox="0 0 ${width} ${height}" role="img" aria-label="Share of differing values of each layer on each profile; the table below has the numbers">
+${others.map((each, i) => html`<text x="${LABEL + i * CELL}" y="${HEAD - 9}" font-weight="600" fill="currentColor">${short(each.profile, 27)}</text>`)}
+${comparison.layers.map(({ index, op }) => html`<text x="${LABEL - 10}" y="${HEAD + index * ROW + 12}" text-anchor="end" fill="currentColor">${index} ${short(op, 24)}</text>${others.map((each, i) => cell(each, index, LABEL + i * CELL))}`)}
+</svg><figcaption>Share of a layer’s values that differ from ${comparison.reference}. The scale is logarithmic: a full bar is all of them, a bar shorter by a sixth a tenth as many.</figcaption></figure>`;
 }
 
 function cell({ profile, run }: ComparedProfile, layer: number, x: number): Markup {
   const { differing, values, largest } = run!.layers[layer];
   const share = differing / values;
-  const shade = differing === 0 ? 0 : 0.12 + 0.88 * Math.max(0, 1 - Math.log10(share) / Math.log10(LEAST));
+  const size = differing === 0 ? 0 : Math.max(1, BAR * (1 - Math.log10(share) / Math.log10(LEAST)));
   const y = HEAD + layer * ROW;
   const words = differing === 0 ? "equal" : `${percent(share, 4)} differ, by ${number(largest)} at most`;
-  return html`<rect x="${x}" y="${y}" width="${CELL - 4}" height="${ROW - 3}" fill="var(--second)" fill-opacity="${shade.toFixed(3)}" stroke="var(--line)"><title>${layer} on ${profile}: ${words}</title></rect>`;
+  const label = differing === 0 ? "equal" : share < 0.00005 ? `${count(differing)}` : percent(share, 2);
+  return html`<g><title>${layer} on ${profile}: ${words}</title><rect x="${x}" y="${y}" width="${BAR}" height="${ROW - 4}" fill="var(--wash)"/><rect x="${x}" y="${y}" width="${size.toFixed(1)}" height="${ROW - 4}" fill="var(--second)"/><text x="${x + BAR + 5}" y="${y + 12}" fill="${differing === 0 ? "var(--soft)" : "currentColor"}">${label}</text></g>`;
 }
 
 const short = (text: string, width: number) => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
@@ -105,7 +115,7 @@ const short = (text: string, width: number) => (text.length <= width ? text : `$
 function layers(comparison: Comparison): Markup {
   const others = othersOf(comparison);
   if (others.length === 0) return html``;
-  return html`<div class="scroll" role="region" tabindex="0" aria-label="Layers"><table>
+  return html`<h3>In numbers</h3><div class="scroll" role="region" tabindex="0" aria-label="Layers"><table class="compared">
 <caption>Values that differ, and by how much at most.</caption>
 <thead><tr><th scope="col">Layer</th><th scope="col">Output</th>${others.map(({ profile }) => html`<th scope="col">${profile}</th>`)}</tr></thead>
 <tbody>${comparison.layers.map(

@@ -67,6 +67,7 @@ figure{margin:0}.figures{display:flex;flex-wrap:wrap;gap:1.2rem 1.6rem;align-ite
 .figures>figure{flex:0 1 440px;min-width:0}.figures>.trigger{flex:0 0 auto;max-width:240px}.figures>.truth{max-width:130px}
 figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}figcaption b{color:var(--ink);font-weight:600}
 .trigger div{display:flex;gap:6px}.trigger img,.trigger svg{display:block;image-rendering:pixelated;border:1px solid var(--rule)}.truth img,.truth svg{outline:2px solid var(--ink);outline-offset:1px}
+.compared{min-width:46rem}.compared td,.compared td small{white-space:nowrap}.compared tbody th{min-width:9rem}
 .wide{overflow-x:auto}.wide>svg{min-width:34rem}.same{font-size:.85rem}
 .plot{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif;color:var(--ink);overflow:visible}.plot text{white-space:pre}
 .dots{fill:none;stroke:var(--first);stroke-width:4;stroke-linecap:round}.crosses{fill:none;stroke:var(--second);stroke-width:1.2}
@@ -89,7 +90,7 @@ figcaption{font-size:.8rem;line-height:1.4;color:var(--soft);margin-top:.2rem}fi
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{max-width:none;padding:0;font-size:10pt}nav,.skip{display:none}h2{margin-top:1.4rem}
 h2,h3,h4,caption,.group,thead,.perdefense{break-after:avoid}tbody tr:first-child{break-before:avoid}tr,figure,.howto{break-inside:avoid}thead{display:table-header-group}
-.scroll,.wide{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0;width:32%}.coverage{white-space:normal}small,.small,td small,th small{font-size:7pt}.tag{font-size:7.5pt}figcaption,caption,.caveat,.reasons ol{font-size:8pt}p{max-width:none}.wide>svg{min-width:0}.bar{width:44px;height:5px}
+.scroll,.wide{overflow:visible}.compared{min-width:0}table{font-size:8pt}th,td{padding-right:.5rem}.why{min-width:0;width:32%}.coverage{white-space:normal}small,.small,td small,th small{font-size:7pt}.tag{font-size:7.5pt}figcaption,caption,.caveat,.reasons ol{font-size:8pt}p{max-width:none}.wide>svg{min-width:0}.bar{width:44px;height:5px}
 .onpaper::details-content{content-visibility:visible;display:block;height:auto}
 .arms{grid-template-columns:2.4rem 2.4rem}.tile{min-width:2.4rem;font-size:7.5pt}.single .tile{min-width:5rem}.matrix th:first-child{width:7rem}.headline{font-size:12pt}.figures>figure{flex-basis:60mm}.plain th{width:9rem}
 }
