@@ -9,13 +9,23 @@ type Figure = { value: number };
 
 const FILTER_AXIS: Partial<Record<OpName, number>> = { CONV_2D: 0, DEPTHWISE_CONV_2D: 3, FULLY_CONNECTED: 0 };
 
-/** Multiply-accumulates of one image: every output value reads one output channel's share of the filter. */
+/**
+ * Multiply-accumulates of one image: every output value reads one output channel's share of the filter, every input pixel
+ * of a TRANSPOSE_CONV all of it.
+ */
 export function macsOf(graph: Graph, node: Node): number {
+  if (node.op === "TRANSPOSE_CONV") {
+    const [x, filter] = node.inputs.map((id) => graph.tensors[id].shape);
+    return x[1] * x[2] * elements(filter);
+  }
   const axis = FILTER_AXIS[node.op];
   if (axis === undefined) return 0;
   const filter = graph.tensors[node.inputs[1]].shape;
   return outputsOf(graph, node) * (elements(filter) / filter[axis]);
 }
+
+const countedAs = <Op extends OpName>(op: Op) =>
+  (op === "TRANSPOSE_CONV" ? "CONV_2D" : op) as Exclude<Op, "TRANSPOSE_CONV"> | "CONV_2D";
 
 const outputsOf = (graph: Graph, node: Node) => elements(graph.tensors[node.outputs[0]].shape.slice(1));
 const bitsOf = (graph: Graph, node: Node) =>
@@ -39,10 +49,12 @@ function readOf(graph: Graph, node: Node): number {
 /** Instructions of one node; ops that nobody counted are taken as a multiplication a value. */
 function instructionsOf(graph: Graph, node: Node, counted: Instructions): number {
   switch (node.op) {
+    // Nobody counted TRANSPOSE_CONV: its products are taken to cost what CONV_2D's do.
+    case "TRANSPOSE_CONV":
     case "CONV_2D":
     case "DEPTHWISE_CONV_2D":
     case "FULLY_CONNECTED": {
-      const { perMac, perOutput, perGathered } = counted[node.op][bitsOf(graph, node)];
+      const { perMac, perOutput, perGathered } = counted[countedAs(node.op)][bitsOf(graph, node)];
       const work = perMac * macsOf(graph, node) + perOutput * outputsOf(graph, node);
       return work + perGathered * gatheredOf(graph, node);
     }
@@ -66,9 +78,10 @@ function instructionsOf(graph: Graph, node: Node, counted: Instructions): number
 /** Cycles of one node by rates; null where the profile has none for it. */
 function rateCycles(graph: Graph, node: Node, { macsPerCycle, cyclesPerElement }: Compute): number | null {
   if (!macsPerCycle) return null;
-  if (FILTER_AXIS[node.op] === undefined)
+  const op = countedAs(node.op);
+  if (FILTER_AXIS[op] === undefined)
     return cyclesPerElement ? outputsOf(graph, node) * cyclesPerElement.value : 0;
-  const rates = macsPerCycle[node.op as keyof NonNullable<Compute["macsPerCycle"]>];
+  const rates = macsPerCycle[op as keyof NonNullable<Compute["macsPerCycle"]>];
   const rate: Figure | undefined = rates?.[bitsOf(graph, node)];
   return rate ? macsOf(graph, node) / rate.value : null;
 }

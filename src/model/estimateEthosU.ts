@@ -1,7 +1,7 @@
 /** Cycles of an Ethos-U by Vela's formula. Source: nxp-imx/ethos-u-vela a6f6566, npu_performance.py and
  * architecture_features.py; the block is searched here within the same limits, not taken from Vela's scheduler. */
 import type { Profile } from "../profile/schema.ts";
-import { elements, type Graph, type Node } from "./graph.ts";
+import { type DType, elements, type Graph, type Node } from "./graph.ts";
 
 type EthosU = NonNullable<Profile["compute"]["ethosU"]>;
 
@@ -80,8 +80,9 @@ function layerCycles(layer: Layer, npu: EthosU): number {
   return best;
 }
 
+const BYTES: Partial<Record<DType, number>> = { int16: 2, int32: 4, int64: 8 };
 const bytesOf = (graph: Graph, id: number) =>
-  elements(graph.tensors[id].shape) * (graph.tensors[id].dtype === "int32" ? 4 : 1);
+  elements(graph.tensors[id].shape) * (BYTES[graph.tensors[id].dtype] ?? 1);
 
 function windowLayer(graph: Graph, node: Node, npu: EthosU): Layer | null {
   const [, height, width, depth] = [1, 1, 1, 1, ...graph.tensors[node.outputs[0]].shape.slice(1)].slice(-4);
@@ -92,6 +93,11 @@ function windowLayer(graph: Graph, node: Node, npu: EthosU): Layer | null {
       const [, filterHeight, filterWidth, inputDepth] = graph.tensors[node.inputs[1]].shape;
       const stride = node.attributes.strideHeight;
       return { ...common, kind: "conv", filterHeight, filterWidth, inputDepth, stride, cyclesPerOutput };
+    }
+    // Vela convolves the input with zeros between its pixels.
+    case "TRANSPOSE_CONV": {
+      const [, filterHeight, filterWidth, inputDepth] = graph.tensors[node.inputs[1]].shape;
+      return { ...common, kind: "conv", filterHeight, filterWidth, inputDepth, cyclesPerOutput };
     }
     case "DEPTHWISE_CONV_2D": {
       const [, filterHeight, filterWidth] = graph.tensors[node.inputs[1]].shape;

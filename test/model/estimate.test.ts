@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { shippedProfiles } from "../../src/cli/profiles.ts";
 import { estimateLatency, macsOf } from "../../src/model/estimate.ts";
+import type { Graph, Node, Tensor } from "../../src/model/graph.ts";
 import { latencyTable } from "../../src/model/latencyTable.ts";
 import { MLPERF_TINY } from "../../src/model/mlperfTiny.ts";
 import type { Profile } from "../../src/profile/schema.ts";
@@ -12,6 +13,38 @@ describe("networks of MLPerf Tiny", () => {
       const graph = MLPERF_TINY[name as keyof typeof counted]();
       expect(graph.nodes.reduce((sum, node) => sum + macsOf(graph, node), 0)).toBe(macs);
     });
+});
+
+/** One TRANSPOSE_CONV of a 3x2 filter from 5x4x8 to 10x8x6. */
+function transposed(): Graph {
+  const quantization = { scale: Float32Array.of(1), zeroPoint: Int32Array.of(0) };
+  const tensor = (shape: number[], data?: Int8Array): Tensor => ({
+    name: "t",
+    shape,
+    dtype: "int8",
+    quantization,
+    ...(data && { data }),
+  });
+  const node: Node = {
+    op: "TRANSPOSE_CONV",
+    name: "n",
+    inputs: [0, 1],
+    outputs: [2],
+    attributes: {
+      strideHeight: 2,
+      strideWidth: 2,
+      padding: "SAME",
+      activation: "NONE",
+      outputShape: [1, 10, 8, 6],
+    },
+  };
+  const tensors = [tensor([1, 5, 4, 8]), tensor([6, 3, 2, 8], new Int8Array(288)), tensor([1, 10, 8, 6])];
+  return { name: "g", tensors, nodes: [node], inputs: [0], outputs: [2] };
+}
+
+it("a TRANSPOSE_CONV takes every input pixel times the whole filter", () => {
+  const graph = transposed();
+  expect(macsOf(graph, graph.nodes[0])).toBe(5 * 4 * 6 * 3 * 2 * 8);
 });
 
 describe("latency estimates", () => {
@@ -31,6 +64,17 @@ describe("latency estimates", () => {
       expect(error).toBeLessThan(Math.log(device.startsWith("nrf") ? 1.25 : 1.36));
     }
   });
+
+  it.each(["stm32l4r5-cmsis-nn", "alif-e7-ethos-u55", "android-litert-xnnpack"])(
+    "of a TRANSPOSE_CONV on %s grow with its products",
+    (id) => {
+      const graph = transposed();
+      const larger = transposed();
+      larger.tensors[1].shape = [6, 9, 6, 8];
+      const of = (each: Graph) => estimateLatency(each, profiles.get(id)!)!.milliseconds;
+      expect(of(larger)).toBeGreaterThan(of(graph));
+    },
+  );
 
   it("are absent where the profile has too few figures", () => {
     expect(estimateLatency(MLPERF_TINY.IC(), profiles.get("max78000")!)).toBeNull();
