@@ -18,6 +18,34 @@ const MAX_HEADER = 65536;
 /** Reads .npy format 1.0 to 3.0 (numpy.lib.format). where: the file's name for messages.
  * @throws DataError for another type, Fortran order or a wrong number of bytes. */
 export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
+  const { shape, data } = parseArray(bytes, where, TYPES);
+  return { shape, data: data as NpyArray["data"] };
+}
+
+/** The same for whole numbers, numpy's usual int64 among them. @throws DataError also for numbers that are no int32. */
+export function parseNpyIntegers(bytes: Uint8Array, where: string): { shape: number[]; data: Int32Array } {
+  const { "<f4": _, ...integers } = TYPES;
+  const { shape, data } = parseArray(bytes, where, {
+    ...integers,
+    "<i8": BigInt64Array,
+    "<u8": BigUint64Array,
+  });
+  const numbers = Float64Array.from(data as unknown as ArrayLike<number>, Number);
+  const wrong = numbers.findIndex((value) => value !== (value | 0));
+  if (wrong >= 0) throw new DataError(`${where}: value ${wrong}`, "an int32", `${numbers[wrong]}`);
+  return { shape, data: Int32Array.from(numbers) };
+}
+
+type ArrayTypes = Record<
+  string,
+  { new (buffer: ArrayBuffer): ArrayBufferView; readonly BYTES_PER_ELEMENT: number }
+>;
+
+function parseArray(
+  bytes: Uint8Array,
+  where: string,
+  types: ArrayTypes,
+): { shape: number[]; data: ArrayBufferView } {
   if (bytes.length < 10 || bytes[0] !== 0x93 || new TextDecoder().decode(bytes.subarray(1, 6)) !== "NUMPY")
     throw new DataError(`${where}: offset 0`, "a .npy file", "something else");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -32,8 +60,8 @@ export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
     );
   const header = new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
   const descr = /'descr'\s*:\s*'([^']*)'/.exec(header)?.[1] ?? "none";
-  const Type = TYPES[descr as keyof typeof TYPES];
-  if (!Type) throw new DataError(`${where}: descr`, `one of ${Object.keys(TYPES).join(", ")}`, descr);
+  const Type = Object.hasOwn(types, descr) ? types[descr] : undefined;
+  if (!Type) throw new DataError(`${where}: descr`, `one of ${Object.keys(types).join(", ")}`, descr);
   if (/'fortran_order'\s*:\s*True/.test(header))
     throw new DataError(`${where}: fortran_order`, "False", "True");
   const dimensions = /'shape'\s*:\s*\(([^)]*)\)/.exec(header)?.[1];
