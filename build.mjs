@@ -23,6 +23,7 @@ const ENTRIES = {
   worker: "src/worker/index.ts",
   "cli/main": "src/cli/main.ts",
   "cli/labThread": "src/cli/labThread.ts",
+  "cli/auditThread": "src/cli/auditThread.ts",
 };
 
 async function buildKernels() {

@@ -18,10 +18,12 @@ export async function loadDataset(
 
 /** The same images in memory that threads share. */
 export function sharedDataset(dataset: Dataset): Dataset {
-  return { ...dataset, train: shared(dataset.train), held: shared(dataset.held), test: shared(dataset.test) };
+  const { train, held, test } = dataset;
+  return { ...dataset, train: sharedImages(train), held: sharedImages(held), test: sharedImages(test) };
 }
 
-function shared(set: ImageSet): ImageSet {
+/** The same for one set. */
+export function sharedImages(set: ImageSet): ImageSet {
   const pixels = new Uint8Array(new SharedArrayBuffer(set.pixels.length));
   pixels.set(set.pixels);
   return { ...set, pixels };

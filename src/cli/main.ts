@@ -5,6 +5,7 @@ import manifest from "../../package.json" with { type: "json" };
 
 /** Each verb is loaded only when it is asked for: tfjs alone takes longer to load than most verbs to run. */
 const VERBS: Record<string, () => Promise<{ add(program: Command): void }>> = {
+  audit: () => import("./verbs/audit.ts"),
   reproduce: () => import("./verbs/reproduce.ts"),
   run: () => import("./verbs/run.ts"),
   inspect: () => import("./verbs/inspect.ts"),

@@ -6,7 +6,11 @@ import { readInput } from "./io.ts";
 
 /** A model of any format that Blindspot reads: its own, TensorFlow Lite, ONNX (with data files beside it). */
 export async function readAnyModel(path: string): Promise<Graph> {
-  const bytes = await readInput(path, "a model");
+  return parseAnyModel(await readInput(path, "a model"), path);
+}
+
+/** The same of bytes that were read. */
+export function parseAnyModel(bytes: Uint8Array, path: string): Graph {
   return importModel(bytes, path, (name) => readBeside(path, name));
 }
 

@@ -1,36 +1,36 @@
 import { Worker } from "node:worker_threads";
-import type { Lab } from "../harness/lab.ts";
-import type { Execute } from "../harness/reproduce.ts";
-import { type Step, stepAffinity, stepIdentity, stepTitle } from "../harness/steps.ts";
-import type { Reply, ThreadData } from "./labThread.ts";
 import { cliModule } from "./package.ts";
 import type { Meter } from "./progress.ts";
+import type { Reply } from "./stepThread.ts";
+
+/** Work in steps of plain data. */
+export interface Work<Step> {
+  /** The module of src/cli that a thread runs, and what it is started with. */
+  entry: string;
+  data: unknown;
+  /** Steps of equal identity give the same result and are done once. */
+  identity(step: Step): Promise<string>;
+  /** Steps of equal affinity are done fastest by one thread, one after the other. */
+  affinity(step: Step): Promise<string>;
+  title(step: Step): string;
+  /** What a step costs beside others, for the order of work (dearest first) and the progress bar. */
+  cost(step: Step): number;
+}
 
 /** Threads that do steps, each with its own float backend. */
-export interface Pool {
-  execute: Execute;
+export interface Pool<Step> {
+  execute(steps: readonly Step[]): Promise<unknown[]>;
   close(): Promise<void>;
 }
 
-/** What a step costs beside others, for the order of work (dearest first) and the progress bar. */
-function cost(step: Step): number {
-  if (step.kind === "train") return 100;
-  if (step.kind === "paper") return 60;
-  if (step.kind === "deploy") return 3;
-  return step.arm === "FF" || step.arm === "QF" ? 40 : 20;
-}
-
 /** Starts `threads` threads. */
-export function startPool(data: ThreadData, threads: number, meter: Meter): Pool {
-  const lab: Omit<Lab, "backend"> = {
-    ...data.lab,
-    store: { get: async () => undefined, put: async () => {} },
-  };
-  const idle: Thread[] = [];
-  const all = Array.from({ length: threads }, () => startThread(data));
+export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter): Pool<Step> {
+  const { cost } = work;
+  const idle: Thread<Step>[] = [];
+  const all = Array.from({ length: threads }, () => startThread<Step>(work));
   const results = new Map<string, Promise<unknown>>();
-  const waiting: ((thread: Thread) => void)[] = [];
-  const give = (thread: Thread) => {
+  const waiting: ((thread: Thread<Step>) => void)[] = [];
+  const give = (thread: Thread<Step>) => {
     const next = waiting.shift();
     if (next) next(thread);
     else idle.push(thread);
@@ -42,11 +42,11 @@ export function startPool(data: ThreadData, threads: number, meter: Meter): Pool
     );
   const take = () => {
     const thread = idle.pop();
-    return thread ? Promise.resolve(thread) : new Promise<Thread>((resolve) => waiting.push(resolve));
+    return thread ? Promise.resolve(thread) : new Promise<Thread<Step>>((resolve) => waiting.push(resolve));
   };
   const broken = Promise.race(all.map(({ failed }) => failed));
-  const run = async (thread: Thread, step: Step) => {
-    const task = meter.begin(stepTitle(step), cost(step));
+  const run = async (thread: Thread<Step>, step: Step) => {
+    const task = meter.begin(work.title(step), cost(step));
     try {
       return await Promise.race([thread.run(step, task.advance), broken]);
     } finally {
@@ -68,9 +68,9 @@ export function startPool(data: ThreadData, threads: number, meter: Meter): Pool
     return promises;
   };
   return {
-    execute: (async (steps: readonly Step[]) => {
-      const identities = await Promise.all(steps.map((step) => stepIdentity(lab, step)));
-      const affinities = await Promise.all(steps.map((step) => stepAffinity(lab, step)));
+    execute: async (steps) => {
+      const identities = await Promise.all(steps.map((step) => work.identity(step)));
+      const affinities = await Promise.all(steps.map((step) => work.affinity(step)));
       const fresh = steps
         .map((step, i) => ({ step, identity: identities[i], affinity: affinities[i] }))
         .filter(({ identity }, i) => !results.has(identity) && identities.indexOf(identity) === i);
@@ -85,14 +85,14 @@ export function startPool(data: ThreadData, threads: number, meter: Meter): Pool
         });
       }
       return Promise.all(identities.map((identity) => results.get(identity)));
-    }) as Execute,
+    },
     close: async () => {
       await Promise.all(all.map(({ worker }) => worker.terminate()));
     },
   };
 }
 
-interface Thread {
+interface Thread<Step> {
   worker: Worker;
   ready: Promise<void>;
   /** Rejects when the thread dies. */
@@ -100,8 +100,8 @@ interface Thread {
   run(step: Step, progress: (share: number) => void): Promise<unknown>;
 }
 
-function startThread(data: ThreadData): Thread {
-  const worker = new Worker(cliModule("labThread"), { workerData: data });
+function startThread<Step>({ entry, data }: Work<Step>): Thread<Step> {
+  const worker = new Worker(cliModule(entry), { workerData: data });
   const failed = new Promise<never>((_, reject) => {
     worker.on("error", reject);
     worker.on("exit", (code) => code !== 0 && reject(new Error(`a worker thread ended with code ${code}`)));

@@ -7,16 +7,18 @@ import type { Command } from "commander";
 import manifest from "../../../package.json" with { type: "json" };
 import type { Preset } from "../../harness/experiment.ts";
 import { PRESETS } from "../../harness/presets.ts";
-import { reproduce } from "../../harness/reproduce.ts";
+import { type Execute, reproduce } from "../../harness/reproduce.ts";
 import type { Result } from "../../harness/result.ts";
+import { type Step, stepAffinity, stepIdentity, stepTitle } from "../../harness/steps.ts";
 import { canonicalJson } from "../../harness/store.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { renderHtml } from "../../report/html.ts";
 import { renderTable } from "../../report/table.ts";
 import { loadDataset, mostFrequentClass, sharedDataset } from "../dataset.ts";
 import { integerOption, print, tell, UsageError, writeOutput } from "../io.ts";
+import type { ThreadData } from "../labThread.ts";
 import { ROOT } from "../package.ts";
-import { startPool } from "../pool.ts";
+import { startPool, type Work } from "../pool.ts";
 import { findProfile } from "../profiles.ts";
 import { startMeter } from "../progress.ts";
 import { loadKernelModule, loadTrainModule } from "../wasm.ts";
@@ -83,7 +85,8 @@ async function run(options: Options): Promise<void> {
   const meter = startMeter(process.stderr);
   const lab = { kernels, dataset: sharedDataset(dataset), preset, profiles, engine };
   const work = join(options.work, row.name);
-  const pool = startPool({ lab, trainModule, work, models: MODELS.href }, options.jobs, meter);
+  const data: ThreadData = { lab, trainModule, work, models: MODELS.href };
+  const pool = startPool(labWork(data), options.jobs, meter);
   let result: Result;
   try {
     const provenance = {
@@ -103,13 +106,30 @@ async function run(options: Options): Promise<void> {
     result = await reproduce(
       { ...lab, store },
       { seed: options.seed, target, flip: row.flip, provenance },
-      pool.execute,
+      pool.execute as Execute,
     );
   } finally {
     meter.stop();
     await pool.close();
   }
   await deliver(result, options);
+}
+
+function labWork(data: ThreadData): Work<Step> {
+  const lab = { ...data.lab, store: { get: async () => undefined, put: async () => {} } };
+  return {
+    entry: "labThread",
+    data,
+    identity: (step) => stepIdentity(lab, step),
+    affinity: (step) => stepAffinity(lab, step),
+    title: stepTitle,
+    cost: (step) => {
+      if (step.kind === "train") return 100;
+      if (step.kind === "paper") return 60;
+      if (step.kind === "deploy") return 3;
+      return step.arm === "FF" || step.arm === "QF" ? 40 : 20;
+    },
+  };
 }
 
 function presetOf({ preset: name, pairs, width }: Options): Preset {

@@ -1,0 +1,26 @@
+import { parentPort } from "node:worker_threads";
+import "./oldNode.ts";
+
+/** Replies of a thread: first that it is up, then about the step it was given. */
+export type Reply =
+  | { kind: "ready" }
+  | { kind: "progress"; share: number }
+  | { kind: "done"; result: unknown }
+  | { kind: "failed"; error: Error };
+
+/** Answers a pool: does each step that comes. */
+export function serveSteps<Step>(
+  run: (step: Step, progress: (done: number, total: number) => void) => Promise<unknown>,
+): void {
+  const port = parentPort!;
+  const reply = (message: Reply) => port.postMessage(message);
+  port.on("message", async (step: Step) => {
+    try {
+      const progress = (done: number, total: number) => reply({ kind: "progress", share: done / total });
+      reply({ kind: "done", result: await run(step, progress) });
+    } catch (error) {
+      reply({ kind: "failed", error: error as Error });
+    }
+  });
+  reply({ kind: "ready" });
+}
