@@ -97,20 +97,20 @@ function falseAlarms(view: View): string {
   );
 }
 
-function table(head: string[], rows: string[][]): string {
+export function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.map(text).join(" | ")} |`;
   return [line(head), `|${" --- |".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }
 
 /** Nothing in a Result becomes a tag, a link, a column or a line of its own. */
-function text(value: string): string {
+export function text(value: string): string {
   return value
     .replace(/\s+/g, " ")
     .replace(/[\\`*_[\]|<>]/g, (sign) => (sign === "<" ? "&lt;" : `\\${sign}`));
 }
 
 /** A fence longer than any run of backticks inside. */
-function fenced(code: string): string {
+export function fenced(code: string): string {
   const longest = Math.max(2, ...(code.match(/`+/g) ?? []).map((run) => run.length));
   const fence = "`".repeat(longest + 1);
   return `${fence}sh\n${code}\n${fence}`;

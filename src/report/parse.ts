@@ -1,60 +1,29 @@
-import { ACCESS_LEVELS } from "../defenses/defense.ts";
+import type { AuditResult } from "../harness/audit/gate.ts";
 import type { Result } from "../harness/result.ts";
 import { z } from "../zod.ts";
+import { AUDIT_FORMAT, auditResultSchema } from "./audit/schema.ts";
+import {
+  access,
+  arm,
+  checked,
+  figure,
+  hashes,
+  parseJson,
+  ResultError,
+  share,
+  show,
+  verdict,
+} from "./schema.ts";
+
+export { ResultError };
 
 /** The version of the format that these reports read. */
 export const RESULT_FORMAT = "blindspot-result/1";
 
-/** A file that should hold a Result does not. */
-export class ResultError extends Error {
-  override name = "ResultError";
-  /** where: file and place in it; expected and got complete the sentence. */
-  constructor(where: string, expected: string, got: string) {
-    super(`${where}: expected ${expected}, got ${got}`);
-  }
-}
-
 const number = z.number();
 const text = z.string();
 const numbers = z.array(number);
-const hashes = z.record(text, text);
-
-const share = z.object({ value: number, n: number, low: number, high: number });
-const access = z.enum(ACCESS_LEVELS);
-const arm = z.enum(["FF", "FR", "QF", "QR"]);
-const verdict = z.enum(["detected", "not detected", "not runnable"]);
 const byArm = <T extends z.ZodType>(value: T) => z.object({ FF: value, FR: value, QF: value, QR: value });
-const points = z.array(z.object({ name: text, points: z.array(z.tuple([number, number])) }));
-
-const figure = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("trigger"),
-    title: text,
-    height: number,
-    width: number,
-    mask: numbers,
-    pattern: numbers,
-    truth: z.boolean(),
-  }),
-  z.object({
-    kind: z.literal("histogram"),
-    title: text,
-    xLabel: text,
-    edges: numbers,
-    series: z.array(z.object({ name: text, counts: numbers })),
-    threshold: number.optional(),
-  }),
-  z.object({ kind: z.literal("scatter"), title: text, xLabel: text, yLabel: text, series: points }),
-  z.object({ kind: z.literal("curve"), title: text, xLabel: text, yLabel: text, series: points }),
-  z.object({
-    kind: z.literal("bars"),
-    title: text,
-    xLabel: text,
-    yLabel: text,
-    bars: z.array(z.object({ label: text, value: number, marked: z.boolean() })),
-    threshold: number.optional(),
-  }),
-]);
 
 const layer = z.object({
   name: text,
@@ -212,47 +181,21 @@ const result: z.ZodType<Result> = z.object({
  */
 export function parseResult(text: string, where: string): Result {
   const json = parseJson(text, where);
-  const found = (json as { format?: unknown } | null)?.format;
+  const found = formatOf(json);
   if (found !== RESULT_FORMAT) throw new ResultError(`${where}: format`, `"${RESULT_FORMAT}"`, show(found));
-  const parsed = result.safeParse(json, { jitless: true, reportInput: true });
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new ResultError(`${where}: ${placeOf(issue.path)}`, expectationOf(issue), show(issue.input));
+  return checked(result, json, where);
 }
 
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const end = text.trimEnd().slice(-1);
-    const got =
-      text.trim() === ""
-        ? "an empty file"
-        : end === "}"
-          ? (error as Error).message.replace(/\s+/g, " ")
-          : `text of ${text.length} characters that breaks off (the run that wrote it may have been cut short)`;
-    throw new ResultError(where, "a Result as JSON", got);
-  }
+/** A Result of either kind. Throws ResultError. */
+export function parseAnyResult(
+  text: string,
+  where: string,
+): { kind: "experiment"; result: Result } | { kind: "audit"; result: AuditResult } {
+  const json = parseJson(text, where);
+  const found = formatOf(json);
+  if (found === RESULT_FORMAT) return { kind: "experiment", result: checked(result, json, where) };
+  if (found === AUDIT_FORMAT) return { kind: "audit", result: checked(auditResultSchema, json, where) };
+  throw new ResultError(`${where}: format`, `"${RESULT_FORMAT}" or "${AUDIT_FORMAT}"`, show(found));
 }
 
-function placeOf(path: readonly PropertyKey[]): string {
-  return path
-    .map((key, i) => (typeof key === "number" ? `[${key}]` : `${i ? "." : ""}${String(key)}`))
-    .join("");
-}
-
-type Issue = z.core.$ZodIssue;
-
-function expectationOf(issue: Issue): string {
-  if (issue.code === "invalid_type")
-    return `${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected}`;
-  if (issue.code === "invalid_value") return issue.values.map((value) => show(value)).join(" or ");
-  if (issue.code === "invalid_union" && "discriminator" in issue) return `a known ${issue.discriminator}`;
-  return issue.message;
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const json = JSON.stringify(value);
-  return json.length > 60 ? `${json.slice(0, 57)}…` : json;
-}
+const formatOf = (json: unknown) => (json as { format?: unknown } | null)?.format;

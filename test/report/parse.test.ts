@@ -51,6 +51,6 @@ describe("parseResult", () => {
 });
 
 test("a report is found by the ending of its file", () => {
-  expect(Object.keys(REPORTS)).toEqual([".html", ".md"]);
-  expect(REPORTS[".html"](fixture())).toMatch(/^<!doctype html>/);
+  expect(Object.keys(REPORTS)).toEqual([".html", ".md", ".sarif", ".xml"]);
+  expect(REPORTS[".html"].experiment!(fixture())).toMatch(/^<!doctype html>/);
 });

@@ -219,9 +219,21 @@ function commandOf(path: string, options: Options): string {
 async function deliver(result: AuditResult, options: Options): Promise<void> {
   const text = `${JSON.stringify(result)}\n`;
   if (options.output !== undefined) await writeOutput(options.output, text);
+  await writeReports(result, options);
   const shown = auditText(result, { color: process.stdout.isTTY === true && !options.json });
   if (options.json) {
     print(text);
     tell(shown);
   } else print(shown);
+}
+
+/** Loaded only where one is asked for. */
+async function writeReports(result: AuditResult, { html, markdown, sarif, junit }: Options): Promise<void> {
+  const asked = { ".html": html, ".md": markdown, ".sarif": sarif, ".xml": junit };
+  for (const [ending, path] of Object.entries(asked)) {
+    if (path === undefined) continue;
+    const { REPORTS } = await import("../../report/index.ts");
+    await writeOutput(path, REPORTS[ending].audit!(result));
+    tell(`wrote ${path}`);
+  }
 }

@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import type { Command } from "commander";
-import { REPORTS } from "../../report/index.ts";
-import { parseResult } from "../../report/parse.ts";
+import { drawn, REPORTS } from "../../report/index.ts";
+import { parseAnyResult } from "../../report/parse.ts";
 import { readInput, tell, UsageError, writeOutput } from "../io.ts";
 
 export function add(program: Command): void {
@@ -11,13 +11,18 @@ export function add(program: Command): void {
     .argument("<result>", "a Result (.json)")
     .requiredOption("-o, --output <file>", `${Object.keys(REPORTS).join(" or ")}`)
     .action(async (path: string, { output }: { output: string }) => {
-      const draw = REPORTS[extname(output) as keyof typeof REPORTS];
-      if (!draw)
+      const report = REPORTS[extname(output)];
+      if (!report)
         throw new UsageError(
           `--output ${output}: expected a name ending in ${Object.keys(REPORTS).join(" or ")}`,
         );
-      const result = parseResult(new TextDecoder().decode(await readInput(path, "a Result")), path);
-      await writeOutput(output, draw(result));
+      const parsed = parseAnyResult(new TextDecoder().decode(await readInput(path, "a Result")), path);
+      const text = drawn(report, parsed);
+      if (text === null)
+        throw new UsageError(
+          `--output ${output}: ${path} is an ${parsed.kind}, of which there is no such report`,
+        );
+      await writeOutput(output, text);
       tell(`wrote ${output}`);
     });
 }

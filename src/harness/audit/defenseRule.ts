@@ -53,10 +53,14 @@ function scored(
     const limit = level === "fail" ? failAbove : level === "warn" ? warnAbove : (warnAbove ?? failAbove);
     const compared = limit === null ? "" : `, ${score > limit ? "above" : "not above"} ${limit}`;
     const trigger = needs.includes("triggered") ? " with the trigger that Neural Cleanse found" : "";
-    const message = `${title} on ${where(cell, evidence)}${trigger}: ${scoreName} ${score.toFixed(2)}${compared}. ${cell.reason}${limit !== null && score > limit ? chance(id, evidence, limit) : ""}`;
+    const message = `${title} on ${where(cell, evidence)}${trigger}: ${scoreName} ${score.toFixed(2)}${compared}. ${plainReason(cell)}${limit !== null && score > limit ? chance(id, evidence, limit) : ""}`;
     return [{ level, message, defense: id, profile: cell.profile }];
   });
 }
+
+/** A defense's sentence without its own name before it. */
+const plainReason = ({ reason }: AuditCell) =>
+  reason.replace(/^[^:]{3,70}: (.)/, (_, letter: string) => letter.toUpperCase());
 
 /** What is known of false alarms at a threshold. */
 function chance(id: string, { model }: AuditEvidence, threshold: number): string {

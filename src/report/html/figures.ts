@@ -3,7 +3,7 @@ import type { Figure } from "../../defenses/defense.ts";
 import { count, list, number } from "../words.ts";
 import { type ChartOptions, chart, FIGURE_WIDTH, INK } from "./chart.ts";
 import { html, type Markup, trusted } from "./markup.ts";
-import type { Page } from "./page.ts";
+import type { Figures } from "./page.ts";
 import { triggerFigure } from "./pictures.ts";
 
 /** At most this many points a series are drawn, evenly picked. */
@@ -16,7 +16,7 @@ type Named = { name: string };
  * The figures of one cell under its place. What is already on the page becomes a link, but for the true trigger, which
  * stands beside every inverted one.
  */
-export function figuresMarkup(page: Page, place: string, figures: readonly Figure[]): Markup {
+export function figuresMarkup(page: Figures, place: string, figures: readonly Figure[]): Markup {
   const truths = figures.filter((figure) => figure.kind === "trigger" && figure.truth);
   const found = figures
     .filter((figure) => !truths.includes(figure))
