@@ -38,9 +38,16 @@ function deployedRule(
   return (evidence, policy) =>
     evidence.devices.flatMap((device) => {
       const finding = device.deployed && check(device.deployed, device, evidence, policy);
-      return finding ? [{ ...finding, profile: device.profile }] : [];
+      return finding ? [placed(finding, device.profile)] : [];
     });
 }
+
+/** The finding, with its device in the message: a list may show the message alone. */
+const placed = ({ level, message }: RuleFinding, profile: string): RuleFinding => ({
+  level,
+  message: `${profile}: ${message}`,
+  profile,
+});
 
 function limited(breached: boolean, action: Action, message: string): RuleFinding | null {
   if (!breached) return { level: "pass", message };
@@ -60,11 +67,9 @@ export const RULES: readonly Rule[] = [
         const finding = limited(
           refused.length > 0,
           unsupported.action,
-          refused.length > 0
-            ? `${profile} cannot run it: ${refused.join("; ")}`
-            : `Every node runs on ${title}.`,
+          refused.length > 0 ? `cannot run ${refused.join("; ")}.` : `Every node runs on ${title}.`,
         );
-        return finding ? [{ ...finding, profile }] : [];
+        return finding ? [placed(finding, profile)] : [];
       }),
   },
   {
@@ -106,7 +111,7 @@ export const RULES: readonly Rule[] = [
           if (!flips || maximum === null) return [];
           const message = `${percent(flips.value)} of ${flips.n} images get another class than ${from}; the policy allows ${percent(maximum)}.`;
           const finding = limited(flips.value > maximum, labelFlips.action, message);
-          return finding ? [{ ...finding, profile }] : [];
+          return finding ? [placed(finding, profile)] : [];
         };
         const first = evidence.devices.find((device) => device.deployed)?.profile;
         return [
@@ -178,8 +183,8 @@ function memoryRule(of: "flash" | "ram", limit: "flashBytes" | "ramBytes", what:
       const { needsBytes, hasBytes }: Fit = device[of];
       const bounds = [hasBytes, memory[limit]].filter((bound) => bound !== null);
       const message = `${count(needsBytes)} bytes of ${what}, ${bounds.length === 0 ? "the profile gives no limit" : `of ${count(Math.min(...bounds))}`}.`;
-      if (bounds.length === 0) return [{ level: "note" as const, message, profile: device.profile }];
+      if (bounds.length === 0) return [placed({ level: "note", message }, device.profile)];
       const finding = limited(needsBytes > Math.min(...bounds), memory.action, message);
-      return finding ? [{ ...finding, profile: device.profile }] : [];
+      return finding ? [placed(finding, device.profile)] : [];
     });
 }
