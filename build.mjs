@@ -14,6 +14,7 @@ const MODULES = [
   { entry: "assembly/kernels.ts", target: "simd" },
   { entry: "assembly/kernels.ts", target: "scalar" },
   { entry: "assembly/train.ts", target: "train" },
+  { entry: "assembly/bench.ts", target: "bench" },
 ];
 
 /** Each row is one file of dist/; exports and bin of package.json name them. */
@@ -24,6 +25,7 @@ const ENTRIES = {
   "cli/main": "src/cli/main.ts",
   "cli/labThread": "src/cli/labThread.ts",
   "cli/auditThread": "src/cli/auditThread.ts",
+  "cli/bench/imagesThread": "src/cli/bench/imagesThread.ts",
 };
 
 async function buildKernels() {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { importModel } from "../import/index.ts";
+import { importTflite, isTflite } from "../import/tflite/importTflite.ts";
 import type { Graph } from "../model/graph.ts";
 import { readInput } from "./io.ts";
 
@@ -10,7 +10,10 @@ export async function readAnyModel(path: string): Promise<Graph> {
 }
 
 /** The same of bytes that were read. */
-export function parseAnyModel(bytes: Uint8Array, path: string): Graph {
+export async function parseAnyModel(bytes: Uint8Array, path: string): Promise<Graph> {
+  if (isTflite(bytes)) return importTflite(bytes, path);
+  // What reads ONNX takes longer to load than most models to run.
+  const { importModel } = await import("../import/index.ts");
   return importModel(bytes, path, (name) => readBeside(path, name));
 }
 

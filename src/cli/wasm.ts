@@ -14,3 +14,8 @@ export async function loadKernelModule(build: Build = "simd"): Promise<WebAssemb
 export async function loadTrainModule(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(new URL("build/train.wasm", ROOT)));
 }
+
+/** Compiles build/bench.wasm: what the machine can do at most. */
+export async function loadBenchModule(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(new URL("build/bench.wasm", ROOT)));
+}

@@ -20,28 +20,37 @@ const MOST_WASTE = 0.6;
 const half = (count: number) => Math.ceil(count / 2);
 const tilesOf = ({ outputHeight, outputWidth }: Conv2dArgs) => half(outputHeight) * half(outputWidth);
 
-/** Twice G times a filter of three by three times its transpose: four times its transform, at point 4 * row + column. */
-function transformFilter(w: ArrayLike<number>, start: number, step: number): number[] {
-  const rows = (a: number, b: number, c: number) => [2 * a, a + b + c, a - b + c, 2 * c];
-  const at = (y: number, x: number) => w[start + (3 * y + x) * step];
-  const columns = [0, 1, 2].map((x) => rows(at(0, x), at(1, x), at(2, x)));
-  return [0, 1, 2, 3].flatMap((y) => rows(columns[0][y], columns[1][y], columns[2][y]));
-}
+/** Twice G times a vector of three. */
+const ROWS: readonly ((a: number, b: number, c: number) => number)[] = [
+  (a) => 2 * a,
+  (a, b, c) => a + b + c,
+  (a, b, c) => a - b + c,
+  (_a, _b, c) => 2 * c,
+];
 
-/** [panel][point][inputDepth / 2][8][2]: int16, of int4 weights int8. */
+/** [panel][point][inputDepth / 2][8][2]: four times the transforms, as int16, of int4 weights int8. Point 4 * y + x is row y
+ * of twice G times the filter times row x of it. */
 function packTransformed(args: Conv2dArgs): Int16Array | Int8Array {
   const { inputDepth, outputDepth } = args;
   const filter = wholeWeights(args, outputDepth * 9 * inputDepth);
   const panels = Math.ceil(outputDepth / PANEL_LANES);
   const pointLength = inputDepth * PANEL_LANES;
   const packed = new (args.weightBits === 4 ? Int8Array : Int16Array)(panels * POINTS * pointLength);
-  for (let channel = 0; channel < outputDepth; channel++) {
-    const panel = Math.floor(channel / PANEL_LANES) * POINTS * pointLength;
-    for (let k = 0; k < inputDepth; k++) {
-      const place = panel + ((k >> 1) * PANEL_LANES + (channel % PANEL_LANES)) * 2 + (k & 1);
-      transformFilter(filter, channel * 9 * inputDepth + k, inputDepth).forEach((value, point) => {
-        packed[place + point * pointLength] = value;
-      });
+  for (let i = 0; i < outputDepth * inputDepth; i++) {
+    const [channel, k] = [Math.floor(i / inputDepth), i % inputDepth];
+    const at = (y: number, x: number) => filter[(channel * 9 + 3 * y + x) * inputDepth + k];
+    let place =
+      Math.floor(channel / PANEL_LANES) * POINTS * pointLength +
+      ((k >> 1) * PANEL_LANES + (channel % PANEL_LANES)) * 2 +
+      (k & 1);
+    for (const row of ROWS) {
+      const a = row(at(0, 0), at(1, 0), at(2, 0));
+      const b = row(at(0, 1), at(1, 1), at(2, 1));
+      const c = row(at(0, 2), at(1, 2), at(2, 2));
+      for (const column of ROWS) {
+        packed[place] = column(a, b, c);
+        place += pointLength;
+      }
     }
   }
   return packed;

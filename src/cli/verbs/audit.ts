@@ -123,7 +123,7 @@ const sha256 = (bytes: string | Uint8Array) => createHash("sha256").update(bytes
 
 async function readAuditModel(path: string): Promise<AuditModel> {
   const bytes = await readInput(path, "a model");
-  return { name: basename(path), graph: parseAnyModel(bytes, path), sha256: sha256(bytes) };
+  return { name: basename(path), graph: await parseAnyModel(bytes, path), sha256: sha256(bytes) };
 }
 
 /** What was measured, from the store where the same was measured before. */

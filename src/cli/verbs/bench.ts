@@ -1,97 +1,106 @@
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
-import type { Command } from "commander";
-import { ARCHITECTURES } from "../../float/architectures.ts";
-import { startBackend } from "../../float/backend.ts";
-import { benchFloat } from "../../float/bench.ts";
-import { foldBatchNorm } from "../../float/fold.ts";
-import { benchConvolutions } from "../../kernels/bench.ts";
-import { bindKernels } from "../../kernels/module.ts";
-import { compile, type Plan } from "../../model/compile.ts";
-import { quantizeStatic } from "../../quantize/ptq.ts";
-import { activationQuantization } from "../../quantize/uniform.ts";
-import { seededRandom } from "../../random.ts";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type Command, Option } from "commander";
+import manifest from "../../../package.json" with { type: "json" };
+import { type BenchRow, met } from "../bench/row.ts";
+import { SECTIONS } from "../bench/sections.ts";
+import { columns } from "../columns.ts";
 import { print } from "../io.ts";
-import { findProfile } from "../profiles.ts";
-import { loadKernelModule, loadTrainModule } from "../wasm.ts";
+import { ROOT } from "../package.ts";
 
-const ROUNDS = 21;
-const IMAGES = 32;
-const PROFILES = ["stm32l4r5-cmsis-nn", "android-litert-xnnpack"];
+/** Beside the project; where it is absent, networks of the same shapes with random weights are run. */
+const MODELS = fileURLToPath(new URL("../shared/models", ROOT));
+const MAX_OUTPUT = 1 << 24;
+
+interface Options {
+  section: string[];
+  models: string;
+  json?: boolean;
+  output?: string;
+}
+
+export interface Report {
+  machine: Record<string, string | number>;
+  rows: BenchRow[];
+}
 
 export function add(program: Command): void {
   program
     .command("bench")
-    .description("speed of kernels, models and training on this machine, in CPU time of one thread")
+    .description("speed, memory and start on this machine, beside the peers that are installed")
+    .addOption(
+      new Option("--section <names...>", "run only these")
+        .choices(Object.keys(SECTIONS))
+        .default(Object.keys(SECTIONS), "all"),
+    )
+    .option("--models <directory>", "model files; random weights where a model is not there", MODELS)
+    .option("-o, --output <file>", "write the rows as JSON")
     .option("--json", "machine-readable")
     .action(bench);
 }
 
-/** Milliseconds of CPU time of this process: steadier than wall time on a shared machine. */
-function cpuMilliseconds(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+async function bench({ section, models, json, output }: Options): Promise<void> {
+  const rows: BenchRow[] = [];
+  const single = section.length === 1;
+  for (const name of section) {
+    if (!single) process.stderr.write(`${SECTIONS[name].title} …\n`);
+    rows.push(...(single ? await SECTIONS[name].run(models) : await runApart(name, models)));
+  }
+  const report: Report = { machine: machine(), rows };
+  if (output) await writeFile(output, `${JSON.stringify(report, null, 2)}\n`);
+  print(json ? JSON.stringify(report, null, 2) : text(report));
 }
 
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
+/** This command again, for one section. */
+async function runApart(section: string, models: string): Promise<BenchRow[]> {
+  const command = [process.argv[1], "bench", "--section", section, "--models", models, "--json"];
+  const { stdout } = await promisify(execFile)(process.execPath, command, { maxBuffer: MAX_OUTPUT });
+  return (JSON.parse(stdout) as Report).rows;
 }
 
-async function bench({ json }: { json?: boolean }): Promise<void> {
-  const machine = { cpu: cpus()[0].model, cores: availableParallelism(), node: process.version };
-  const models = await benchModels();
-  const convolutions = benchConvolutions(await bindKernels(await loadKernelModule()), () =>
-    performance.now(),
-  );
-  const float = benchFloat(await startBackend(await loadTrainModule()), cpuMilliseconds);
-  if (json) return print(JSON.stringify({ machine, models, convolutions, float }, null, 2));
-  print(`${machine.cpu}, ${machine.cores} threads, node ${machine.node}; CPU time of one thread, medians\n`);
-  print("ResNet-8, width 16, 32x32x3, integer, batch 32");
-  for (const { profile, weights, msPerImage, overInt8 } of models)
-    print(
-      `  ${profile.padEnd(24)} ${weights}  ${msPerImage.toFixed(3)} ms/image  (${overInt8.toFixed(2)} x its int8)`,
-    );
-  print("\nconvolutions of ResNet-8, wall time, best of the rounds");
-  for (const { layer, requantizer, weightBits, macs, microseconds } of convolutions)
-    print(
-      `  ${requantizer.padEnd(14)} int${weightBits}  ${layer.padEnd(26)} ${microseconds.toFixed(0).padStart(6)} us  ${(macs / microseconds / 1000).toFixed(1).padStart(5)} GMAC/s`,
-    );
-  print("\nResNet-8, width 16, float32, batch 32");
-  for (const { name, imagesPerSecond } of float)
-    print(`  ${name.padEnd(16)} ${imagesPerSecond.toFixed(0).padStart(6)} images/s`);
+const machine = () => ({
+  cpu: cpus()[0].model,
+  threads: availableParallelism(),
+  node: process.version,
+  v8: process.versions.v8,
+  blindspot: manifest.version,
+});
+
+function text({ machine, rows }: Report): string {
+  const heading = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
+  const blocks = Map.groupBy(rows, (row) => row.section);
+  const tables = [...blocks].map(([section, block]) => `${section}\n${table(block)}`);
+  return [
+    heading.join(", "),
+    ...tables,
+    "n: rounds; +-: between the quartiles; ratio: how many times the peer",
+  ].join("\n\n");
 }
 
-async function benchModels() {
-  const images = Int8Array.from({ length: IMAGES * 3072 }, (_, i) => ((i * 89) % 256) - 128);
-  const rows = await Promise.all(
-    PROFILES.flatMap((profile) =>
-      ([8, 4] as const).map(async (bits) => ({
-        profile,
-        bits,
-        plan: await resnet8(profile, bits),
-        times: [] as number[],
-      })),
-    ),
-  );
-  for (let round = -3; round < ROUNDS; round++)
-    for (const { plan, times } of rows) {
-      const before = cpuMilliseconds();
-      plan.run([images], IMAGES);
-      if (round >= 0) times.push((cpuMilliseconds() - before) / IMAGES);
-    }
-  return rows.map(({ profile, bits, times }) => {
-    const int8 = rows.find((other) => other.profile === profile && other.bits === 8)!;
-    return {
-      profile,
-      weights: `int${bits}`,
-      msPerImage: median(times),
-      overInt8: median(times) / median(int8.times),
-    };
+const number = (value: number | undefined) => (value === undefined ? "" : String(value));
+const plusMinus = (value: number | undefined) => (value === undefined ? "" : `+-${value}`);
+const VERDICTS = { true: "met", false: "NOT MET", undefined: "" };
+
+function table(rows: readonly BenchRow[]): string {
+  const cells = rows.map((row) => {
+    const { peer, target } = row;
+    return [
+      row.work,
+      number(row.rounds),
+      number(row.value),
+      plusMinus(row.spread),
+      row.unit,
+      peer?.name ?? "",
+      peer?.why ?? number(peer?.value),
+      plusMinus(peer?.spread),
+      number(row.ratio),
+      target === undefined ? "" : `${row.atMost ? "<=" : ">="} ${target}`,
+      VERDICTS[`${met(row)}`],
+    ];
   });
-}
-
-async function resnet8(profile: string, weightBits: 8 | 4): Promise<Plan> {
-  const float = ARCHITECTURES.resnet8(10, { height: 32, width: 32, channels: 3, random: seededRandom(1) });
-  const range = activationQuantization(-3, 3);
-  const graph = quantizeStatic(foldBatchNorm(float), () => range, { weightBits, granularity: "per-channel" });
-  return compile(graph, await findProfile(profile), await bindKernels(await loadKernelModule()));
+  const titles = ["work", "n", "median", "", "unit", "peer", "median", "", "ratio", "asked", ""];
+  return columns([titles, ...cells], [1, 2, 6, 8, 9]);
 }
