@@ -475,6 +475,38 @@ export class FloatResize extends Operands {
   columns: usize;
 }
 
+/** Dynamic quantization: see float/dynamic.ts. weights: [channel][run][runLength] int16; offsets: a byte offset a run; scales,
+ * bias: float32 a channel; totals: int32 a channel where pairs of products saturate, else 0; steps: eight bytes a part. */
+@unmanaged
+export class DynamicConvolution extends Operands {
+  form: i32;
+  parts: i32;
+  steps: usize;
+  weights: usize;
+  offsets: usize;
+  scales: usize;
+  bias: usize;
+  totals: usize;
+  runs: i32;
+  runLength: i32;
+  outputDepth: i32;
+  groupDepth: i32;
+  groupOutputs: i32;
+  inputHeight: i32;
+  inputWidth: i32;
+  inputDepth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  padTop: i32;
+  padLeft: i32;
+  paddedHeight: i32;
+  paddedWidth: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
 /** result[i] = f(a[i], b[i], c[i]) over int32 (or float32) arrays. */
 @unmanaged
 export class Primitive {

@@ -115,7 +115,8 @@ function refuseWeights(site: Site, axis: number): string {
     profile,
   } = site;
   const bits = filter.dtype === "int4" ? 4 : 8;
-  const types = site.inputs[0].dtype === "uint8" ? ["uint8"] : ["int8", "int4"];
+  // ONNX Runtime multiplies uint8 activations by int8 weights.
+  const types = site.inputs[0].dtype === "uint8" ? ["uint8", "int8"] : ["int8", "int4"];
   return first(
     unaryBytes(site),
     only(

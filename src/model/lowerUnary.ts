@@ -1,5 +1,6 @@
 /** Lowerings of the functions of one value, and of LOG_SOFTMAX. */
 import { exp } from "../elementary.ts";
+import { tanhMlas } from "../kernels/float/functions.ts";
 import { logSoftmaxMultipliers } from "../kernels/logSoftmax.ts";
 import { OPS } from "../kernels/ops.ts";
 import { quantizeMultiplier, requantizeMultiplierXnnpack } from "../kernels/requantize.ts";
@@ -37,21 +38,23 @@ const quantizedAs = (output: Tensor, scale: number, zeroPoint: number, text: str
     scaleOf(output) === scale && zeroPointOf(output) === zeroPoint,
   );
 
+/** Of ONNX Runtime: QLinearSigmoid, and Tanh in float32 between DequantizeLinear and QuantizeLinear. */
+const REALS = { LOGISTIC: (x: number) => 1 / (1 + exp(-x)), TANH: tanhMlas };
+
 const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
   refuse: (site) =>
     first(
       unaryBytes(site),
       refuseForm(site, "LOGISTIC"),
       formOf(site, "LOGISTIC")?.form === "onnxruntime"
-        ? only("ONNX Runtime has no quantized TANH", op === "LOGISTIC")
+        ? ""
         : op === "LOGISTIC"
           ? quantizedAs(site.output, 1 / 256, -128, "1/256")
           : quantizedAs(site.output, 1 / 128, 0, "1/128"),
     ),
   lower: (site) => {
     const { form, requantizer } = formOf(site, "LOGISTIC");
-    if (form === "onnxruntime")
-      return REAL_TABLE.prepare(site.kernels, { ...ends(site), real: (x) => 1 / (1 + exp(-x)) });
+    if (form === "onnxruntime") return REAL_TABLE.prepare(site.kernels, { ...ends(site), real: REALS[op] });
     return OPS[op].prepare(site.kernels, { ...ends(site), form, requantizer });
   },
 });

@@ -1,4 +1,5 @@
 import { ARITHMETICS, type ArithmeticName } from "../kernels/arithmetics.ts";
+import { DYNAMIC_FORMS } from "../kernels/float/dynamic.ts";
 import { FLOAT_FORMS } from "../kernels/float/forms.ts";
 import { ADD_FORMS } from "../kernels/pairs.ts";
 import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
@@ -75,7 +76,7 @@ const ops = z.strictObject({
   /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
   SUB: ratios({}).optional(),
   /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding;
-   * onnxruntime: after it, and TANH is not there. */
+   * onnxruntime: after it, TANH as float32 between two conversions. */
   LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even", "onnxruntime"]).optional(),
   LEAKY_RELU: tableOrFixed(["tflite", "xnnpack", "onnxruntime"]).optional(),
   PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
@@ -85,6 +86,8 @@ const ops = z.strictObject({
   /** float32 activations and weights: the order of every sum, and how functions are computed. Left out where no source
    * tells it to the last bit: FLOAT_FORMS has those that are known. */
   float: form(FLOAT_FORMS).optional(),
+  /** float32 activations by integer weights: how activations are quantized in each call. DYNAMIC_FORMS has the rules. */
+  dynamic: form(DYNAMIC_FORMS).optional(),
   /** Needed where activations.bits has 16. */
   int16: int16.optional(),
 });

@@ -1,5 +1,6 @@
 /** Random arguments and operands for every op on float32, of shapes that reach every tail of the kernels. */
 import type { Window } from "../../src/kernels/args.ts";
+import { BY_ROWS, DYNAMIC_FORMS } from "../../src/kernels/float/dynamic.ts";
 import type { FloatBinary, FloatUnary } from "../../src/kernels/float/elementwise.ts";
 import { FLOAT_FORMS } from "../../src/kernels/float/forms.ts";
 import type { FLOAT_OPS } from "../../src/kernels/float/ops.ts";
@@ -45,6 +46,12 @@ function window(random: Random, inputDepth: number, dilation: number): Window {
     ...{ outputHeight, outputWidth, filterHeight, filterWidth, strideHeight, strideWidth, padTop, padLeft },
   };
 }
+
+/** A FULLY_CONNECTED of several rows. */
+const ROW = {
+  ...{ inputHeight: 1, outputHeight: 1, filterHeight: 1, filterWidth: 1, strideHeight: 1, strideWidth: 1 },
+  ...{ padTop: 0, padLeft: 0 },
+};
 
 /** A window that lies at least partly in the image, as shapes of a model guarantee. */
 function poolWindow(random: Random): Window {
@@ -105,6 +112,41 @@ export const FLOAT_CASES: FloatCases = {
       dilationWidth: dilation,
     };
     return { args, operands: [inputOf(random, own, batches)], batches };
+  },
+  DYNAMIC_CONV_2D(random) {
+    const batches = between(random, 1, 2);
+    const groups = pick(random, 1, 1, 2, 3);
+    const [depth, outputs] = [between(random, 1, 11), between(random, 1, 5)];
+    const dilation = pick(random, 1, 1, 2);
+    const isDense = random.below(3) === 0;
+    const rows = between(random, 1, 4);
+    const one = { ...window(random, depth, 1), ...ROW, inputWidth: rows, outputWidth: rows };
+    const own = isDense ? one : window(random, groups * depth, dilation);
+    const used = isDense ? 1 : groups;
+    const outputDepth = used * outputs;
+    const form = DYNAMIC_FORMS[random.below(DYNAMIC_FORMS.length)];
+    const saturates = isDense && form === "onnxruntime" && random.below(2) === 0;
+    const most = saturates ? 127 : 255;
+    const args = {
+      ...own,
+      ...bounds(random),
+      form,
+      filter: Int16Array.from({ length: outputDepth * own.filterHeight * own.filterWidth * depth }, () =>
+        pick(random, between(random, -most, most), most, -most),
+      ),
+      scales: floats(random, pick(random, 1, outputDepth)),
+      bias: pick(random, null, floats(random, outputDepth)),
+      parts: isDense && BY_ROWS.has(form) ? rows : 1,
+      saturates,
+      outputDepth,
+      groups: used,
+      dilationHeight: isDense ? 1 : dilation,
+      dilationWidth: isDense ? 1 : dilation,
+    };
+    const input = inputOf(random, own, batches);
+    if (random.below(8) === 0) input.fill(pick(random, 0, 1e-7, Number.NaN, Infinity, 3e38));
+    if (random.below(8) === 0) input[0] = pick(random, Number.NaN, Infinity, -Infinity, -3e38);
+    return { args, operands: [input], batches };
   },
   BINARY(random) {
     const { elements, batches } = elementwise(random);

@@ -17,6 +17,41 @@ const polynomial = (x: number, coefficients: readonly number[]) =>
   coefficients.slice(1).reduce((sum, c) => f32(f32(sum * x) + f32(c)), f32(coefficients[0]));
 
 const STEPS = 32;
+/** 2^(i / 32). */
+const EXP_TABLE = [
+  1.0,
+  1.0218971486541166,
+  1.0442737824274138,
+  1.0671404006768237,
+  1.0905077326652577,
+  1.1143867425958924,
+  1.1387886347566916,
+  1.1637248587775775,
+  1.189207115002721,
+  1.215247359980469,
+  1.241857812073484,
+  1.2690509571917332,
+  1.2968395546510096,
+  1.3252366431597413,
+  1.3542555469368927,
+  1.383909881963832,
+  Math.SQRT2,
+  1.4451808069770467,
+  1.4768261459394993,
+  1.5091644275934228,
+  1.5422108254079407,
+  1.5759808451078865,
+  1.6104903319492543,
+  1.645755478153965,
+  1.681792830507429,
+  1.718619298122478,
+  1.7562521603732995,
+  1.7947090750031072,
+  1.8340080864093424,
+  1.8741676341103,
+  1.9152065613971474,
+  1.9571441241754002,
+];
 const SHIFT = 6755399441055744;
 
 /** Source: ARM optimized-routines expf, in glibc since 2.27, in musl and in newlib; assembly has AssemblyScript's copy. */
@@ -29,7 +64,8 @@ export function expLibm(x: number): number {
   const r = z - n;
   const high = (0.05550361559341535 / STEPS / STEPS / STEPS) * r + 0.2402284522445722 / STEPS / STEPS;
   const low = (0.6931471806916203 / STEPS) * r + 1;
-  return f32((low + high * (r * r)) * 2 ** (n / STEPS));
+  const i = ((n % STEPS) + STEPS) % STEPS;
+  return f32((low + high * (r * r)) * EXP_TABLE[i] * 2 ** ((n - i) / STEPS));
 }
 
 /** 1 / c and ln c for a c near the middle of each sixteenth of [0.7, 1.4). */

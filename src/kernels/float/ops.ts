@@ -1,5 +1,6 @@
 /** One row an op on float32, as ../ops.ts has one for int8. */
 import { PAD, RESIZE_BILINEAR } from "./convert.ts";
+import { DYNAMIC_CONV_2D } from "./dynamic.ts";
 import { BINARY_F32, UNARY_F32 } from "./elementwise.ts";
 import { AVERAGE_POOL_2D, LOG_SOFTMAX, MAX_POOL_2D, MEAN, SOFTMAX } from "./reduce.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
@@ -8,6 +9,7 @@ import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
 export const FLOAT_OPS = {
   CONV_2D,
   DEPTHWISE_CONV_2D,
+  DYNAMIC_CONV_2D,
   BINARY: BINARY_F32,
   UNARY: UNARY_F32,
   AVERAGE_POOL_2D,

@@ -7,6 +7,7 @@ import { meanRuns } from "../../kernels/pool.ts";
 import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { windowArgs } from "../wide/site.ts";
+import { isDynamic, prepareDynamic, refuseDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { activation, constant, formOf, unary } from "./site.ts";
 
@@ -42,29 +43,29 @@ const weightsOf = ({ inputs: [, filter, bias] }: Site) => ({
 const conv2d: Lowering<"CONV_2D"> = {
   refuse: (site) =>
     first(
-      weighted(site, 0),
+      isDynamic(site) ? refuseDynamic(site, "CONV_2D", 0) : weighted(site, 0),
       only("groups: input channels must divide", site.inputs[0].shape[3] % site.inputs[1].shape[3] === 0),
     ),
   lower: (site) => {
     const { attributes, inputs, kernels } = site;
     const [x, filter] = inputs;
-    return FLOAT_OPS.CONV_2D.prepare(kernels, {
+    const args = {
       ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
-      ...weightsOf(site),
       ...BOUNDS[attributes.activation],
-      form: formOf(site),
       outputDepth: filter.shape[0],
       groups: x.shape[3] / filter.shape[3],
       dilationHeight: attributes.dilationHeight,
       dilationWidth: attributes.dilationWidth,
-    });
+    };
+    if (isDynamic(site)) return prepareDynamic(site, "CONV_2D", args);
+    return FLOAT_OPS.CONV_2D.prepare(kernels, { ...args, ...weightsOf(site), form: formOf(site) });
   },
 };
 
 const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
   refuse: (site) =>
     first(
-      weighted(site, 3),
+      isDynamic(site) ? refuseDynamic(site, "DEPTHWISE_CONV_2D", 3) : weighted(site, 3),
       only(
         "filter: needs input channels * depthMultiplier",
         site.inputs[1].shape[3] === site.inputs[0].shape[3] * site.attributes.depthMultiplier,
@@ -72,15 +73,20 @@ const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
     ),
   lower: (site) => {
     const { attributes, inputs, kernels } = site;
-    const [, filter] = inputs;
-    return FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
+    const [x, filter] = inputs;
+    const { depthMultiplier, dilationHeight, dilationWidth } = attributes;
+    const args = {
       ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
-      ...weightsOf(site),
       ...BOUNDS[attributes.activation],
+      ...{ dilationHeight, dilationWidth },
+    };
+    const channels = { outputDepth: filter.shape[3], groups: x.shape[3] };
+    if (isDynamic(site)) return prepareDynamic(site, "DEPTHWISE_CONV_2D", { ...args, ...channels });
+    return FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
+      ...args,
+      ...weightsOf(site),
       form: formOf(site),
-      depthMultiplier: attributes.depthMultiplier,
-      dilationHeight: attributes.dilationHeight,
-      dilationWidth: attributes.dilationWidth,
+      depthMultiplier,
     });
   },
 };
@@ -94,20 +100,24 @@ const ONE_PIXEL = {
 const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
   refuse: (site) =>
     first(
-      weighted(site, 0),
+      isDynamic(site) ? refuseDynamic(site, "FULLY_CONNECTED", 0) : weighted(site, 0),
       only("filter: needs the input's width", imageElements(site.inputs[0]) % site.inputs[1].shape[1] === 0),
     ),
   lower: (site) => {
     const { attributes, inputs, kernels } = site;
     const [outputDepth, inputDepth] = inputs[1].shape;
     const rows = imageElements(inputs[0]) / inputDepth;
-    return FLOAT_OPS.CONV_2D.prepare(kernels, {
+    const args = {
       ...ONE_PIXEL,
-      ...weightsOf(site),
       ...BOUNDS[attributes.activation],
+      ...{ inputWidth: rows, outputWidth: rows, inputDepth, outputDepth },
+    };
+    if (isDynamic(site)) return prepareDynamic(site, "FULLY_CONNECTED", args, rows);
+    return FLOAT_OPS.CONV_2D.prepare(kernels, {
+      ...args,
+      ...weightsOf(site),
       form: formOf(site),
       packed: true,
-      ...{ inputWidth: rows, outputWidth: rows, inputDepth, outputDepth },
     });
   },
 };
