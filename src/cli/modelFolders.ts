@@ -2,7 +2,9 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { DataError, ModelFormatError, UnsupportedOpError } from "../errors.ts";
 import { type ModelVectors, parseModelVectors } from "../import/modelVectors.ts";
+import { type OperatorTest, parseOperatorTests } from "../import/operatorTests.ts";
 import { type RuntimeReport, verifyModel } from "../import/verifyModel.ts";
+import { verifyCase } from "../import/verifyOperators.ts";
 import { bindKernels } from "../kernels/module.ts";
 import type { Graph } from "../model/graph.ts";
 import { parseProfile } from "../profile/parse.ts";
@@ -11,11 +13,14 @@ import { readInput } from "./io.ts";
 import { readAnyModel } from "./models.ts";
 import { findProfile } from "./profiles.ts";
 import type { Line } from "./verbs/verify.ts";
-import { BUILDS, loadKernelModule } from "./wasm.ts";
+import { BUILDS, type Build, loadKernelModule } from "./wasm.ts";
 
 const MODELS = ["model.tflite", "model.onnx"];
 const VECTORS = "vectors.json";
 const FORMAT = "tflite-oracle-vectors/1";
+const OPERATOR_TESTS = "onnx-op-tests/1";
+/** Whose arithmetic ONNX's own expectations are checked under. */
+const ONNX = "ort_web_wasm";
 
 /** The shipped profile that computes as a runtime of the vectors does; single: as its build with single rounding does. */
 const PROFILES: Record<string, { id: string; single?: boolean }> = {
@@ -24,6 +29,11 @@ const PROFILES: Record<string, { id: string; single?: boolean }> = {
   tflm_ref_single: { id: "stm32l4r5-cmsis-nn", single: true },
   litert_xnnpack: { id: "litert-js" },
   tfjs_tflite: { id: "litert-js" },
+  ort_node_cpu: { id: "onnxruntime-x86-vnni" },
+  ort_node_cpu_noopt: { id: "onnxruntime-x86-vnni" },
+  ort_web_wasm: { id: "onnxruntime-web" },
+  ort_web_wasm_noopt: { id: "onnxruntime-web" },
+  ort_node_cpu_avx2_no_vnni: { id: "onnxruntime-x86-avx2" },
 };
 
 /** Whether a directory holds a model and what runtimes computed with it. */
@@ -49,6 +59,10 @@ export async function* verifyModelFolder(folder: string): AsyncGenerator<Line> {
   const name = basename(folder);
   try {
     const json = await readVectors(folder);
+    if (json.format === OPERATOR_TESTS) {
+      yield* verifyOperatorTests(folder, json);
+      return;
+    }
     const names = await readdir(folder);
     const file = MODELS.find((model) => names.includes(model));
     if (!file) throw new DataError(folder, MODELS.join(" or "), names.slice(0, 5).join(" "));
@@ -81,16 +95,17 @@ const isRefusal = (error: unknown): error is Error =>
   error instanceof ModelFormatError || error instanceof UnsupportedOpError || error instanceof DataError;
 
 /** Parsed, its format known. */
-async function readVectors(folder: string): Promise<{ outputs?: Record<string, unknown> }> {
+async function readVectors(folder: string): Promise<{ format: string; outputs?: Record<string, unknown> }> {
   const path = join(folder, VECTORS);
   const text = new TextDecoder().decode(await readInput(path, "model vectors"));
-  let json: { format?: unknown; outputs?: Record<string, unknown> };
+  let json: { format: string; outputs?: Record<string, unknown> };
   try {
     json = JSON.parse(text);
   } catch (error) {
     throw new ModelFormatError(path, "JSON", (error as Error).message);
   }
-  if (json.format !== FORMAT) throw new ModelFormatError(`${path}: format`, FORMAT, String(json.format));
+  if (json?.format !== FORMAT && json?.format !== OPERATOR_TESTS)
+    throw new ModelFormatError(`${path}: format`, `${FORMAT} or ${OPERATOR_TESTS}`, String(json?.format));
   return json;
 }
 
@@ -134,4 +149,42 @@ function counts(report: RuntimeReport, outputs: number): Pick<Line, "passed" | "
       (place ? `, first at ${place.at}: expected ${place.expected}, got ${place.got}` : "")
     : "";
   return { passed: checks - differences.length, failed: differences.length, note };
+}
+
+/** A line for each test and build; what no kernel has is checked by the operators' reference alone. */
+async function* verifyOperatorTests(folder: string, json: unknown): AsyncGenerator<Line> {
+  for (const test of parseOperatorTests(json, join(folder, VECTORS))) {
+    const name = `${basename(folder)} ${test.name}`;
+    try {
+      const bytes = await readInput(join(folder, test.file), "a model");
+      for (const build of BUILDS) yield await verifyOperator({ name, test, bytes, build });
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      yield skippedLine(name, error.message);
+    }
+  }
+}
+
+async function verifyOperator(subject: {
+  name: string;
+  test: OperatorTest;
+  bytes: Uint8Array;
+  build: Build;
+}): Promise<Line> {
+  const { name, test, bytes, build } = subject;
+  const kernels = await bindKernels(await loadKernelModule(build));
+  const line: Line = { name, build, passed: 0, failed: 0, skipped: 0, note: "" };
+  const known = test.cases.filter(({ runtime = ONNX }) => Object.hasOwn(PROFILES, runtime));
+  if (known.length === 0) return { ...line, skipped: 1, note: "no case of a runtime that is known here" };
+  for (const one of known) {
+    const profile = await profileOf(one.runtime ?? ONNX);
+    const { outputs, differing, notCompiled } = verifyCase(bytes, one, { profile, kernels }, test.file);
+    line.failed += differing.length;
+    line.passed += outputs - differing.length;
+    if (notCompiled) line.note ||= `by the operator's reference alone: ${notCompiled}`;
+    const [first] = differing;
+    if (first && line.failed === differing.length)
+      line.note = `${first.output} by ${first.by}: at ${first.at} expected ${first.expected}, got ${first.got}`;
+  }
+  return line;
 }

@@ -9,7 +9,10 @@ const place = z.object({
   scale: z.number().optional(),
   zeroPoint: z.number().optional(),
 });
-const end = place.extend({ name: z.string(), index: z.number().int().nonnegative().optional() });
+/** Outputs of unknown shape have none. */
+const end = place
+  .partial({ shape: true })
+  .extend({ name: z.string(), index: z.number().int().nonnegative().optional() });
 
 const schema = z.object({
   format: z.literal("tflite-oracle-vectors/1"),
@@ -47,8 +50,11 @@ const schema = z.object({
   intermediates: z
     .array(
       z.object({
-        runtime: z.string(),
-        inputIndex: z.number().int().nonnegative(),
+        /** Its name, and in brackets how it was made to show them. */
+        runtime: z.string().transform((text) => text.split(" ")[0]),
+        /** The sample, by its place or its name. */
+        inputIndex: z.number().int().nonnegative().optional(),
+        input: z.string().optional(),
         tensors: z.array(
           place.extend({
             index: z.number().int().nonnegative().optional(),
@@ -90,6 +96,11 @@ export function outputBytes(vectors: ModelVectors, runtime: string, where: strin
     name = entry?.sameAs;
   }
   throw new ModelFormatError(`${where}: outputs.${runtime}`, "samples", "none");
+}
+
+/** The sample that a dump shows: the first of its name, where it has no place. */
+export function sampleOf({ inputs }: ModelVectors, dump: ModelVectors["intermediates"][number]): number {
+  return dump.inputIndex ?? inputs.findIndex(({ name }) => name === dump.input);
 }
 
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {

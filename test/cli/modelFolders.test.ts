@@ -26,7 +26,7 @@ describe("a folder that cannot be verified is skipped with its cause", () => {
       "vectors of another format",
       '{"format": "other/1"}',
       undefined,
-      "expected tflite-oracle-vectors/1, got other/1",
+      "expected tflite-oracle-vectors/1 or onnx-op-tests/1, got other/1",
     ],
     ["no model", '{"format": "tflite-oracle-vectors/1"}', undefined, "expected model.tflite or model.onnx"],
     ["a model cut off", '{"format": "tflite-oracle-vectors/1"}', "TFL3", "model.tflite"],
@@ -59,8 +59,18 @@ describe.skipIf(!existsSync(MODELS))("folders of ../shared/models", () => {
     });
   });
 
-  it("say which runtimes no shipped profile stands for", async () => {
-    const lines = await linesOf(`${MODELS}/onnx_shark_quantized_mlp`);
-    expect(lines.every(({ skipped }) => skipped === 1)).toBe(true);
+  it.each(["onnx_shark_quantized_mlp", "onnx_factorio_mnist_quantized"])(
+    "%s is equal in all runtimes and their intermediates",
+    async (name) => {
+      const lines = await linesOf(`${MODELS}/${name}`);
+      expect(lines.length).toBe(10);
+      expect(lines.every(({ passed, failed, skipped }) => passed > 0 && failed + skipped === 0)).toBe(true);
+    },
+  );
+
+  it("run every operator test", async () => {
+    const lines = await linesOf(`${MODELS}/onnx_op_tests`);
+    expect(lines.length).toBe(38);
+    expect(lines.every(({ passed, failed, skipped }) => passed > 0 && failed + skipped === 0)).toBe(true);
   });
 });

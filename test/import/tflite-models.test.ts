@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { shippedProfiles } from "../../src/cli/profiles.ts";
 import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
-import { ModelFormatError, UnsupportedOpError } from "../../src/errors.ts";
+import { ModelFormatError } from "../../src/errors.ts";
 import { type ModelVectors, parseModelVectors } from "../../src/import/modelVectors.ts";
 import { importTflite } from "../../src/import/tflite/importTflite.ts";
 import { RUNTIMES, verifyModel } from "../../src/import/verifyModel.ts";
@@ -14,7 +14,7 @@ import { parseProfile } from "../../src/profile/parse.ts";
 /** Real models with what real runtimes computed from them; they do not come with the project. */
 const MODELS = "../shared/models";
 
-/** Models that run on integer profiles, byte for byte; the rest import, and compile() names what it lacks. */
+/** Models that run, byte for byte. */
 const RUNS = [
   "cfu_magic_wand",
   "cfu_mnv2_160_035",
@@ -26,6 +26,7 @@ const RUNS = [
   "mlperf_ad01_int8",
   "mlperf_ad_fullint_floatio",
   "mlperf_kws_int8",
+  "mlperf_resnet8_float",
   "mlperf_resnet8_int8",
   "seanet_add0",
   "seanet_conv0",
@@ -39,10 +40,7 @@ const RUNS = [
 ];
 /** uint8 models, which TFLM does not run. */
 const ONLY_XNNPACK = ["coral_mobilenet_v1_0.25_128_quant", "coral_split_concat"];
-const REFUSED: Record<string, string> = {
-  mlperf_resnet8_float: "needs int8 or uint8, is float32",
-};
-const PROFILES = ["stm32l4r5-cmsis-nn", "android-litert-xnnpack"];
+const PROFILES = ["stm32l4r5-cmsis-nn", "litert-js"];
 
 const folders = existsSync(MODELS)
   ? readdirSync(MODELS).filter((name) => existsSync(`${MODELS}/${name}/model.tflite`))
@@ -84,10 +82,8 @@ describe.skipIf(folders.length === 0)("the models of ../shared/models", () => {
       }
     });
 
-  it("has no model that is neither run nor refused below", () =>
-    expect(folders.filter((name) => !RUNS.includes(name) && !(name.replaceAll(".", "_") in REFUSED))).toEqual(
-      [],
-    ));
+  it("has no model that is not run below", () =>
+    expect(folders.filter((name) => !RUNS.includes(name))).toEqual([]));
 
   for (const name of RUNS.filter((known) => folders.includes(known)))
     for (const id of PROFILES)
@@ -120,16 +116,6 @@ describe.skipIf(folders.length === 0)("the models of ../shared/models", () => {
         expect(report.samples).toBe(vectors.inputs.length);
         expect([...report.outputs, ...report.intermediates]).toEqual([]);
       });
-
-  for (const name of folders.filter((known) => known.replaceAll(".", "_") in REFUSED))
-    it(`${name} is refused by name`, async () => {
-      const { graph, vectors } = read(name);
-      const kernels = await bindKernels(await loadKernelModule());
-      const profile = (await shippedProfiles()).get(PROFILES[0])!;
-      const error = await verifyModel({ vectors, graph, profile, kernels }).catch((caught) => caught);
-      expect(error).toBeInstanceOf(UnsupportedOpError);
-      expect(error.message).toContain(REFUSED[name.replaceAll(".", "_")]);
-    });
 
   it.skipIf(!folders.includes("mlperf_kws_int8"))(
     "says which tensor differs first, where and by how much",
