@@ -13,9 +13,13 @@ export function blend(trigger: SoftTrigger, pixels: Pixels, count: number, outpu
   const { mask, pattern } = trigger;
   const channels = pattern.length / mask.length;
   for (let i = 0, at = 0; i < count; i++)
-    for (let p = 0, c = 0; p < mask.length; p++)
-      for (let end = c + channels; c < end; c++, at++)
-        output[at] = pixels[at] + mask[p] * (pattern[c] - pixels[at]);
+    for (let p = 0, c = 0; p < mask.length; p++) {
+      const share = mask[p];
+      for (let end = c + channels; c < end; c++, at++) {
+        const pixel = pixels[at];
+        output[at] = pixel + share * (pattern[c] - pixel);
+      }
+    }
 }
 
 /** d loss / d mask and d loss / d pattern from d loss / d A(x): sums over images (and, for the mask, channels). */
@@ -26,15 +30,21 @@ export function blendGradient(
   output: { mask: Float64Array; pattern: Float64Array },
 ): void {
   const { mask, pattern } = trigger;
+  const { mask: maskSums, pattern: patternSums } = output;
   const channels = pattern.length / mask.length;
-  output.mask.fill(0);
-  output.pattern.fill(0);
+  maskSums.fill(0);
+  patternSums.fill(0);
   for (let at = 0; at < gradient.length; )
-    for (let p = 0, c = 0; p < mask.length; p++)
+    for (let p = 0, c = 0; p < mask.length; p++) {
+      const share = mask[p];
+      let sum = maskSums[p];
       for (let end = c + channels; c < end; c++, at++) {
-        output.pattern[c] += gradient[at] * mask[p];
-        output.mask[p] += gradient[at] * (pattern[c] - pixels[at]);
+        const slope = gradient[at];
+        patternSums[c] += slope * share;
+        sum += slope * (pattern[c] - pixels[at]);
       }
+      maskSums[p] = sum;
+    }
 }
 
 /** L1 norm of the mask, in pixels. */

@@ -73,16 +73,21 @@ export function silhouette(
   const sizes = [0, 0];
   for (const c of cluster) sizes[c]++;
   if (sizes[0] === 0 || sizes[1] === 0) return 0;
+  const count = rows.length;
+  const between = new Float64Array(count * count);
+  for (let i = 0; i < count; i++)
+    for (let j = i + 1; j < count; j++)
+      between[i * count + j] = between[j * count + i] = distance(rows[i], rows[j]);
   let total = 0;
-  for (let i = 0; i < rows.length; i++) {
+  for (let i = 0; i < count; i++) {
     const own = cluster[i];
     if (sizes[own] === 1) continue;
     const sums = [0, 0];
-    for (let j = 0; j < rows.length; j++) sums[cluster[j]] += distance(rows[i], rows[j]);
+    for (let j = 0; j < count; j++) sums[cluster[j]] += between[i * count + j];
     const inside = sums[own] / (sizes[own] - 1);
     const outside = sums[1 - own] / sizes[1 - own];
     const larger = Math.max(inside, outside);
     total += larger === 0 ? 0 : (outside - inside) / larger;
   }
-  return total / rows.length;
+  return total / count;
 }
