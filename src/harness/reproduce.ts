@@ -54,7 +54,7 @@ export async function reproduce(
   const { dataset } = lab;
   const { height, width, channels } = dataset.train;
   return {
-    format: "blindspot-result/1",
+    format: "blindspot-result/2",
     ...options.provenance,
     seed: options.seed,
     dataset: {

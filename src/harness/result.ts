@@ -132,7 +132,8 @@ export interface PaperRow {
 }
 
 export interface Result {
-  format: "blindspot-result/1";
+  /** A file of version 1 holds each cell's figures in the cell; see resultFile.ts. */
+  format: "blindspot-result/2";
   command: string;
   preset: string;
   versions: Record<string, string>;

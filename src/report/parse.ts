@@ -1,5 +1,6 @@
 import type { AuditResult } from "../harness/audit/gate.ts";
 import type { Result } from "../harness/result.ts";
+import { unpackedFigure } from "../harness/resultFile.ts";
 import { z } from "../zod.ts";
 import { AUDIT_FORMAT, auditResultSchema } from "./audit/schema.ts";
 import {
@@ -17,8 +18,9 @@ import {
 
 export { ResultError };
 
-/** The version of the format that these reports read. */
-export const RESULT_FORMAT = "blindspot-result/1";
+/** The version of the format that a Result has; version 1, with the figures in the cells, is read too. */
+export const RESULT_FORMAT = "blindspot-result/2";
+const WITH_FIGURES_IN_CELLS = "blindspot-result/1";
 
 const number = z.number();
 const text = z.string();
@@ -180,7 +182,7 @@ const result: z.ZodType<Result> = z.object({
  * Throws ResultError for text that is not JSON, another version, or a field that is missing or of a wrong kind.
  */
 export function parseResult(text: string, where: string): Result {
-  const json = parseJson(text, where);
+  const json = unpacked(parseJson(text, where), where);
   const found = formatOf(json);
   if (found !== RESULT_FORMAT) throw new ResultError(`${where}: format`, `"${RESULT_FORMAT}"`, show(found));
   return checked(result, json, where);
@@ -191,11 +193,30 @@ export function parseAnyResult(
   text: string,
   where: string,
 ): { kind: "experiment"; result: Result } | { kind: "audit"; result: AuditResult } {
-  const json = parseJson(text, where);
+  const json = unpacked(parseJson(text, where), where);
   const found = formatOf(json);
   if (found === RESULT_FORMAT) return { kind: "experiment", result: checked(result, json, where) };
   if (found === AUDIT_FORMAT) return { kind: "audit", result: checked(auditResultSchema, json, where) };
   throw new ResultError(`${where}: format`, `"${RESULT_FORMAT}" or "${AUDIT_FORMAT}"`, show(found));
+}
+
+/** The JSON of a Result with the figures in its cells, whichever version it was; of anything else, as it is. */
+function unpacked(json: unknown, where: string): unknown {
+  const { format, figures: packed, ...rest } = (json ?? {}) as Record<string, unknown>;
+  if (format === WITH_FIGURES_IN_CELLS) return { ...rest, format: RESULT_FORMAT };
+  if (format !== RESULT_FORMAT || !Array.isArray(packed) || !Array.isArray(rest.cells)) return json;
+  const figures = packed.map(unpackedFigure);
+  const figureAt = (place: unknown, cell: number, i: number) => {
+    if (typeof place === "number" && place in figures) return figures[place];
+    const expected = `a place in figures, under ${figures.length}`;
+    throw new ResultError(`${where}: cells[${cell}].figures[${i}]`, expected, show(place));
+  };
+  const cells = rest.cells.map((cell, c) =>
+    Array.isArray(cell?.figures)
+      ? { ...cell, figures: cell.figures.map((place: unknown, i: number) => figureAt(place, c, i)) }
+      : cell,
+  );
+  return { ...rest, format, cells };
 }
 
 const formatOf = (json: unknown) => (json as { format?: unknown } | null)?.format;

@@ -3,6 +3,7 @@ import { DEFENSES } from "../../src/defenses/index.ts";
 import type { Lab } from "../../src/harness/lab.ts";
 import { type Execute, reproduce } from "../../src/harness/reproduce.ts";
 import type { Result } from "../../src/harness/result.ts";
+import { resultText } from "../../src/harness/resultFile.ts";
 import { runStep } from "../../src/harness/steps.ts";
 import { seededRandom } from "../../src/random.ts";
 import { renderHtml } from "../../src/report/html.ts";
@@ -84,7 +85,7 @@ describe("the experiment on a tiny network", () => {
   });
 
   it("is a Result that the reports can draw", () => {
-    const read = parseResult(JSON.stringify(result), "x.json");
+    const read = parseResult(resultText(result), "x.json");
     expect(renderHtml(read)).toContain("</html>");
     expect(renderTable(read, { color: false })).toContain("stm32l4r5-cmsis-nn");
   });

@@ -26,7 +26,7 @@ describe("an audit's JSON", () => {
       return () => parseAnyResult(JSON.stringify(copy), "a.json");
     };
     expect(broken((r) => Object.assign(r, { format: "blindspot-audit/9" }))).toThrow(
-      /^a.json: format: expected "blindspot-result\/1" or "blindspot-audit\/1", got "blindspot-audit\/9"$/,
+      /^a.json: format: expected "blindspot-result\/2" or "blindspot-audit\/1", got "blindspot-audit\/9"$/,
     );
     expect(broken((r) => Object.assign(r.gate, { ship: "yes" }))).toThrow(
       /^a.json: gate.ship: expected a boolean, got "yes"$/,

@@ -554,7 +554,7 @@ export function fixture(
   const cells = models.flatMap((model) => defenses.flatMap((defense) => cellsOf(model, defense)));
   const cleanIds = new Set(models.filter((model) => model.kind === "clean").map((model) => model.id));
   return {
-    format: "blindspot-result/1",
+    format: "blindspot-result/2",
     command: "blindspot reproduce --dataset gtsrb --data shared/data/gtsrb --preset study --seed 7",
     preset: "study",
     versions: { blindspot: "0.1.0", node: "24.21.0", tfjs: "4.22.0", kernels: "simd" },

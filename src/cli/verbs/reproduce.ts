@@ -9,6 +9,7 @@ import type { Preset } from "../../harness/experiment.ts";
 import { PRESETS } from "../../harness/presets.ts";
 import { type Execute, reproduce } from "../../harness/reproduce.ts";
 import type { Result } from "../../harness/result.ts";
+import { resultText } from "../../harness/resultFile.ts";
 import { type Step, stepAffinity, stepIdentity, stepTitle } from "../../harness/steps.ts";
 import { canonicalJson } from "../../harness/store.ts";
 import type { Profile } from "../../profile/schema.ts";
@@ -171,7 +172,7 @@ async function inputsOf(data: Record<string, string>, profiles: Profile[]): Prom
 
 async function deliver(result: Result, { dataset, preset, output, json }: Options): Promise<void> {
   const base = join(output, `${dataset}-${preset}`);
-  const text = `${JSON.stringify(result)}\n`;
+  const text = `${resultText(result)}\n`;
   await writeOutput(`${base}.json`, text);
   await writeOutput(`${base}.html`, renderHtml(result));
   const table = renderTable(result, { color: process.stdout.isTTY === true && !json });
