@@ -23,11 +23,21 @@ export function lookup_pair_s8(params: usize): void {
 const TRUNCATE: i32 = 0;
 const HALF_UP: i32 = 1;
 const HALF_EVEN: i32 = 2;
+const RECIPROCAL: i32 = 3;
+
+/** A product with (2^30 + 1) 2^k / count and one rounding, half up: k so that it has 31 bits. Source: TOSA cd5acdd AVG_POOL2D. */
+@inline
+function averageByReciprocal(sum: i32, count: i32): i32 {
+  const k = 32 - clz<i32>(count - 1);
+  const multiplier = (((<i64>1 << 30) + 1) << k) / <i64>count;
+  return <i32>((<i64>sum * multiplier + ((<i64>1) << (29 + k))) >> (30 + k));
+}
 
 /** sum: of values less their zero point; the product with 1 / count is float32 where it is rounded. */
 @inline
 function averageOf(rounding: i32, sum: i32, count: i32): i32 {
   if (rounding == TRUNCATE) return sum / count;
+  if (rounding == RECIPROCAL) return averageByReciprocal(sum, count);
   const inverse: f32 = <f32>1 / <f32>count;
   if (rounding == HALF_EVEN) return <i32>nearest(<f32>sum * inverse);
   return requantizeRare(FLOAT_UP, sum, 0, 0, inverse, -512, 512);
@@ -48,7 +58,7 @@ function roundedAverage(p: RoundedPool, channel: usize, top: i32, bottom: i32, l
       total += <f32>value * scale;
     }
   }
-  if (p.rounding <= HALF_EVEN) return averageOf(p.rounding, sum, count) + p.outputOffset;
+  if (p.rounding <= RECIPROCAL) return averageOf(p.rounding, sum, count) + p.outputOffset;
   const average = total / <f32>count;
   const code = average / reinterpret<f32>(p.outputScale) + <f32>p.outputOffset;
   return <i32>nearest(min<f32>(max<f32>(code, -512), 512));

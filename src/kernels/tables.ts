@@ -61,8 +61,8 @@ export const REAL_TABLE: Op<RealTableArgs> = {
 };
 
 /** The wasm module knows them by their place. truncate: C's division. half-up, half-even: of the float32 product with
- * 1 / count. dequantized: float32 sum of the real values, the output's zero point added before rounding half to even. */
-export const AVERAGE_ROUNDINGS = ["truncate", "half-up", "half-even", "dequantized"] as const;
+ * 1 / count. reciprocal: TOSA's, half away from zero for up to 256 values. dequantized: float32 sum of the real values, the output's zero point added before rounding half to even. */
+export const AVERAGE_ROUNDINGS = ["truncate", "half-up", "half-even", "reciprocal", "dequantized"] as const;
 
 /** The zero point of the input is taken off before the sum, that of the output added to the average. */
 export type RoundedAverageArgs = AveragePool2dArgs & {
@@ -73,9 +73,17 @@ export type RoundedAverageArgs = AveragePool2dArgs & {
   outputScale: number;
 };
 
+/** Source: TOSA cd5acdd, AVG_POOL2D: reciprocal_scale and apply_scale_32 with one rounding. */
+function averageByReciprocal(sum: number, count: number): number {
+  const k = BigInt(32 - Math.clz32(count - 1));
+  const multiplier = (((1n << 30n) + 1n) << k) / BigInt(count);
+  return Number((BigInt(sum) * multiplier + (1n << (29n + k))) >> (30n + k));
+}
+
 function averageOf(args: RoundedAverageArgs, values: number[]): number {
   const sum = values.reduce((total, value) => total + value, 0);
   const inverse = Math.fround(1 / values.length);
+  if (args.rounding === "reciprocal") return averageByReciprocal(sum, values.length) + args.outputOffset;
   if (args.rounding === "truncate") return Math.trunc(sum / values.length) + args.outputOffset;
   if (args.rounding === "half-even") return roundHalfEven(Math.fround(sum * inverse)) + args.outputOffset;
   if (args.rounding === "half-up") {

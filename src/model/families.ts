@@ -278,9 +278,10 @@ export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step
   return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, { ...args, ...offsets, ...scales, rounding: form });
 }
 
+/** A family of powers of two shifts nothing after it. */
 const refusePooledMean = (site: Site<"MEAN">) =>
   first(
-    sharesScale(site),
+    ARITHMETICS[site.profile.arithmetic.ops.default.requantizer].powerOfTwo ? sharesScale(site) : "",
     only(
       "axes: the device averages over height and width",
       String([...site.attributes.axes].sort()) === "1,2",

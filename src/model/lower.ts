@@ -1,37 +1,26 @@
-import type { MeanArgs, Requantization, Step, Window } from "../kernels/args.ts";
+import type { Requantization } from "../kernels/args.ts";
 import { requantizationOf } from "../kernels/arithmetics.ts";
-import { composeSteps } from "../kernels/compose.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
-import { meanRuns } from "../kernels/pool.ts";
-import { requantizeMultiplierXnnpack, softmaxMultiplier } from "../kernels/requantize.ts";
+import { softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
 import { profileFor } from "./delegate.ts";
 import {
   convolutionFactors,
-  meanScaling,
   prepareConv2d,
   prepareDepthwiseConv2d,
   prepareFullyConnected,
-  preparePooledMean,
-  prepareRoundedAverage,
   prepareSoftmax,
   requantizerOf,
 } from "./families.ts";
 import { FLOAT_LOWERINGS } from "./float/lower.ts";
 import { isFloat } from "./float/site.ts";
-import {
-  type Activation,
-  type Attributes,
-  elements,
-  type Graph,
-  type Node,
-  type OpName,
-  windowAxis,
-} from "./graph.ts";
+import { elements, type Graph, type Node, type OpName } from "./graph.ts";
 import { ELEMENTWISE } from "./lowerElementwise.ts";
 import { LAYOUT } from "./lowerLayout.ts";
+import { POOL } from "./lowerPool.ts";
 import { UNARY } from "./lowerUnary.ts";
+import { rescale } from "./rescale.ts";
 import {
   byteActivation,
   codesOf,
@@ -39,7 +28,6 @@ import {
   type Lowering,
   only,
   outputArgs,
-  requantization,
   type Site,
   sameType,
   scaleOf,
@@ -50,6 +38,7 @@ import {
 import { refuseTransposed, transposedWindow } from "./transposed.ts";
 import { WIDE_LOWERINGS } from "./wide/lower.ts";
 import { isWide } from "./wide/site.ts";
+import { windowArgs } from "./windows.ts";
 
 export { activationRange, type Lowering, type Site } from "./site.ts";
 
@@ -60,40 +49,6 @@ function convolutionRequantization(
   op: "CONV_2D" | "DEPTHWISE_CONV_2D" | "TRANSPOSE_CONV" = "CONV_2D",
 ): Requantization {
   return requantizationOf(requantizerOf(site.profile, op), convolutionFactors(site, narrow));
-}
-
-function windowArgs(
-  attributes: Attributes["CONV_2D"] | Attributes["AVERAGE_POOL_2D"],
-  site: Site,
-  filterHeight: number,
-  filterWidth: number,
-): Window {
-  const [, inputHeight, inputWidth, inputDepth] = site.inputs[0].shape;
-  const [, outputHeight, outputWidth] = site.output.shape;
-  const { padding, strideHeight, strideWidth } = attributes;
-  const dilation = "dilationHeight" in attributes ? attributes : { dilationHeight: 1, dilationWidth: 1 };
-  const explicit = typeof padding === "string" ? undefined : padding;
-  const before = (input: number, filter: number, stride: number, step: number, at: 0 | 2) =>
-    windowAxis(
-      input,
-      filter,
-      stride,
-      step,
-      explicit ? [explicit[at], explicit[at + 1]] : (padding as "SAME" | "VALID"),
-    ).before;
-  return {
-    inputHeight,
-    inputWidth,
-    inputDepth,
-    outputHeight,
-    outputWidth,
-    filterHeight,
-    filterWidth,
-    strideHeight,
-    strideWidth,
-    padTop: before(inputHeight, filterHeight, strideHeight, dilation.dilationHeight, 0),
-    padLeft: before(inputWidth, filterWidth, strideWidth, dilation.dilationWidth, 2),
-  };
 }
 
 /** uint8 weights come less their zero point. */
@@ -142,42 +97,6 @@ function refuseWeights(site: Site, axis: number): string {
   );
 }
 
-const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D" | "MAX_POOL_2D"> => ({
-  refuse: (site) => first(unaryBytes(site), sharesScale(site)),
-  lower: (site) => {
-    const { attributes, kernels, output } = site;
-    const { activationMin, activationMax } = outputArgs(attributes.activation, output);
-    const window = windowArgs(attributes, site, attributes.filterHeight, attributes.filterWidth);
-    const inputOffset = output.dtype === "uint8" ? 128 : 0;
-    const args = { ...window, activationMin, activationMax, inputOffset };
-    const rounded = op === "AVERAGE_POOL_2D" ? prepareRoundedAverage(site, args) : null;
-    return rounded ?? OPS[op].prepare(kernels, args);
-  },
-});
-
-/** int8 to int8 on another scale, clamped to the op's own range. */
-const rescale = (activation: Activation): Lowering<"QUANTIZE" | "RELU" | "RELU6" | "RELU_N1_TO_1"> => ({
-  refuse: ({ inputs: [x], output }) => first(byteActivation(x, "input"), byteActivation(output, "output")),
-  lower: ({ inputs: [x], output, kernels, profile }) => {
-    const ratio = Math.fround(scaleOf(x) / scaleOf(output));
-    const { form, requantizer } = profile.arithmetic.ops.QUANTIZE;
-    const scaling =
-      form === "xnnpack"
-        ? { requantizer: "xnnpack-8-bit" as const, multiplier: requantizeMultiplierXnnpack(ratio) }
-        : requantization(
-            requantizer,
-            [activation === "NONE" ? scaleOf(x) / scaleOf(output) : ratio],
-            [ratio],
-          );
-    const args = {
-      ...outputArgs(activation, output),
-      elements: elements(output.shape.slice(1)),
-      inputOffset: -zeroPointOf(x),
-    };
-    return OPS.REQUANTIZE.prepare(kernels, { ...args, ...scaling });
-  },
-});
-
 const requantize = rescale("NONE");
 
 /** From float to int8, by the form of the profile. */
@@ -187,33 +106,6 @@ const QUANTIZE_ROUNDINGS = {
   "product-half-even": "half-even",
   "quotient-half-even": "quotient-half-even",
 } as const;
-
-/** The kernel sums over two groups of neighbouring axes; others are brought together first: sums have no order. */
-function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
-  const { shape, axes } = args;
-  if (meanRuns(args).length <= 4) return OPS.MEAN.prepare(kernels, args);
-  const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
-  const permutation = [...kept, ...axes];
-  const transposed = permutation.map((axis) => shape[axis]);
-  const last = axes.map((_, i) => kept.length + i);
-  const bytes = elements(shape);
-  return composeSteps(
-    [
-      {
-        step: OPS.TRANSPOSE.prepare(kernels, { shape, permutation, elementBytes: 1 }),
-        input: "input",
-        output: 0,
-      },
-      {
-        step: OPS.MEAN.prepare(kernels, { ...args, shape: transposed, axes: last }),
-        input: 0,
-        output: "output",
-      },
-    ],
-    { inputBytes: bytes, outputBytes: bytes / elements(axes.map((axis) => shape[axis])) },
-    [bytes],
-  );
-}
 
 const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
   refuse: (site) => {
@@ -324,35 +216,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
     },
   },
   ...ELEMENTWISE,
-  AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
-  MAX_POOL_2D: pool("MAX_POOL_2D"),
-  MEAN: {
-    refuse: (site) =>
-      first(
-        unaryBytes(site),
-        only(
-          "axes: the batch cannot be reduced",
-          site.attributes.axes.every((axis) => axis > 0),
-        ),
-      ),
-    lower: (site) => {
-      const {
-        attributes,
-        inputs: [x],
-        output,
-        kernels,
-      } = site;
-      const pooled = preparePooledMean(site);
-      if (pooled) return pooled;
-      const count = elements(attributes.axes.map((axis) => x.shape[axis]));
-      return meanOverAny(kernels, {
-        ...outputArgs("NONE", output),
-        ...meanScaling(site, count),
-        shape: x.shape.slice(1),
-        axes: attributes.axes.map((axis) => axis - 1),
-      });
-    },
-  },
+  ...POOL,
   SOFTMAX: {
     refuse: (site) =>
       first(

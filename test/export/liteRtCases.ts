@@ -337,6 +337,8 @@ function singles(): OpCase[] {
       activation: "RELU6",
     };
     one("AVERAGE_POOL_2D", same, pool);
+    if (dtype !== "int16")
+      one("AVERAGE_POOL_2D", out(dtype, 0.041), { ...pool, activation: "NONE" }, x, " on another scale");
     one("MAX_POOL_2D", same, pool);
     for (const axes of [[1, 2], [2], [3], [1], [1, 3], [1, 2, 3]])
       for (const keepDims of [true, false])

@@ -246,6 +246,39 @@ describe("rare operations, one value", () => {
     expect(multiplyRequantized(operands, "float-even")(1, 1)).toBe(-3);
   });
 
+  test("TOSA's reciprocal rounds half away from zero for up to 256 values, whatever the zero point", () => {
+    for (let size = 2; size <= 256; size++)
+      for (let sum = -size * 3; sum <= size * 3; sum++) {
+        const input = new Int8Array(size);
+        for (let i = 0, rest = sum; rest !== 0; i = (i + 1) % size, rest -= Math.sign(rest))
+          input[i] += Math.sign(rest);
+        const window = { strideHeight: 1, strideWidth: 1, padTop: 0, padLeft: 0 };
+        const shape = {
+          ...window,
+          inputHeight: 1,
+          inputWidth: size,
+          inputDepth: 1,
+          filterHeight: 1,
+          filterWidth: size,
+        };
+        const args = {
+          ...PIXEL,
+          ...FULL,
+          ...shape,
+          rounding: "reciprocal" as const,
+          inputScale: 1,
+          outputScale: 1,
+        };
+        const [own] = AVERAGE_POOL_2D_ROUNDED.reference(
+          { ...args, inputOffset: 3, outputOffset: -3 },
+          [input.map((v) => v - 3)],
+          1,
+        );
+        const magnitude = Math.floor(Math.abs(sum) / size + 0.5);
+        expect(Number(own) + 3, `${sum} of ${size}`).toBe(sum < 0 ? -magnitude || 0 : magnitude);
+      }
+  });
+
   test("averages of sums 2, -2 of 4 and 12, -12 of 25 are 0 but in TFLite's form", () => {
     for (const rounding of ["truncate", "half-even", "dequantized"] as const)
       for (const [sum, side] of [

@@ -72,7 +72,7 @@ describe("a faulty profile", () => {
     [
       "of an unknown form",
       good.replace('"form": "half-away"', '"form": "half-down"'),
-      'x.json: arithmetic.ops.AVERAGE_POOL_2D.form: expected half-away or truncate or half-up or half-even or dequantized, got "half-down"',
+      'x.json: arithmetic.ops.AVERAGE_POOL_2D.form: expected half-away or truncate or half-up or half-even or reciprocal or dequantized, got "half-down"',
     ],
     ["that is a list", "[]", "x.json: expected object, got []"],
   ];

@@ -1,5 +1,5 @@
 import { ACTIVATIONS, PADDINGS, TENSOR_TYPES } from "../../import/tflite/schema.ts";
-import { type Activation, type Node, type Padding, windowAxis } from "../../model/graph.ts";
+import { type Activation, type Node, type Padding, type Tensor, windowAxis } from "../../model/graph.ts";
 import type { Field } from "./flatbuffer.ts";
 import type { Row, TfliteWriter } from "./writer.ts";
 
@@ -12,6 +12,9 @@ const strides = (attributes: { strideWidth: number; strideHeight: number }) =>
     [1, { int32: attributes.strideWidth }],
     [2, { int32: attributes.strideHeight }],
   ] as const;
+
+const sameQuantization = ({ quantization: a }: Tensor, { quantization: b }: Tensor) =>
+  a?.scale[0] === b?.scale[0] && a?.zeroPoint[0] === b?.zeroPoint[0];
 
 /** quantized_bias_type, which int16 needs to be told of an int32 bias. */
 export function biasType(writer: TfliteWriter, x: number, bias = -1): Field | undefined {
@@ -134,7 +137,16 @@ export const pool: Row<NodeOf<"AVERAGE_POOL_2D" | "MAX_POOL_2D">> = (writer, nod
     [4, { int32: height }],
     [5, activation(attributes.activation)],
   ] as const;
-  writer.make(op, inputs, outputs, { options: ["Pool2DOptions", fields] });
+  const [x, y] = [writer.tensor(inputs[0]), writer.tensor(outputs[0])];
+  if (sameQuantization(x, y)) {
+    writer.make(op, inputs, outputs, { options: ["Pool2DOptions", fields] });
+    return "";
+  }
+  if (attributes.activation !== "NONE") return "an activation with an output scale of its own";
+  // TFLite's pools have one scale.
+  const pooled = writer.add({ ...y, name: `${y.name}/pooled`, quantization: x.quantization });
+  writer.make(op, inputs, [pooled], { options: ["Pool2DOptions", fields] });
+  writer.make("QUANTIZE", [pooled], outputs);
   return "";
 };
 

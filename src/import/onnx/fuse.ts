@@ -15,7 +15,7 @@ const MOVES: ReadonlySet<OpName> = new Set([
   "PAD",
 ]);
 /** Ops whose integer form has one scale for input and output; another is reached by a QUANTIZE after it. */
-const SHARES_SCALE: ReadonlySet<OpName> = new Set(["AVERAGE_POOL_2D", "RESIZE_BILINEAR"]);
+const SHARES_SCALE: ReadonlySet<OpName> = new Set(["RESIZE_BILINEAR"]);
 /** Ops with an integer form whose operands and output have scales of their own. */
 const INTEGER: ReadonlySet<OpName> = new Set([
   "CONV_2D",
