@@ -6,7 +6,7 @@ import { writeParams } from "../../kernels/params.ts";
 import { chooseForm, FORMS, PANEL_LANES, packPanels } from "../../kernels/requantizers.ts";
 import { packInt4 } from "../../kernels/weights.ts";
 import { loadBenchModule, loadKernelModule } from "../wasm.ts";
-import { compareWorks, type Work } from "./measure.ts";
+import { compareWorks, pairedRatio, type Work } from "./measure.ts";
 import { ourWork } from "./models.ts";
 import { integerNetwork } from "./networks.ts";
 import { type BenchRow, round, timeRow } from "./row.ts";
@@ -70,7 +70,8 @@ async function benchConvolutions(): Promise<BenchRow[]> {
   const works = args.map((each) => layerWork(kernels, each));
   const [peak, ...times] = await compareWorks([await peakWork(), ...works], { warmMs: 300 });
   const bound = (MACS_A_ROUND * PEAK_ROUNDS) / peak.median / 1e6;
-  return times.map(({ median, spread, rounds }, i): BenchRow => {
+  return times.map((time, i): BenchRow => {
+    const { median, spread, rounds } = time;
     const { size, inputDepth, outputDepth, stride } = LAYERS[i];
     const speed = OPS.CONV_2D.macs(args[i]) / median / 1e6;
     return {
@@ -81,7 +82,7 @@ async function benchConvolutions(): Promise<BenchRow[]> {
       rounds,
       unit: "GMAC/s",
       peer: { name: "dot_i16x8_s peak", value: round(bound, 3) },
-      ratio: round(speed / bound, 3),
+      ratio: round((pairedRatio(peak, time) * OPS.CONV_2D.macs(args[i])) / PEAK_ROUNDS / MACS_A_ROUND, 3),
       target: 0.75,
     };
   });
@@ -169,7 +170,7 @@ async function benchRequantizers(): Promise<BenchRow[]> {
       rounds: ours.rounds,
       unit: "ns a value",
       peer: { name: "scalar build", value: nanoseconds(scalar.median), spread: nanoseconds(scalar.spread) },
-      ratio: round(scalar.median / ours.median, 3),
+      ratio: round(pairedRatio(scalar, ours), 3),
       target: 4,
     };
   });

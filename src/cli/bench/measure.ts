@@ -5,11 +5,12 @@ export interface Work {
   run(): unknown;
 }
 
-/** Milliseconds a run of CPU time of this thread. spread: between the quartiles. */
+/** Milliseconds a run of CPU time of this thread. spread: between the quartiles; samples: in the order of the rounds. */
 export interface Timing {
   median: number;
   spread: number;
   rounds: number;
+  samples: readonly number[];
 }
 
 export interface RoundOptions {
@@ -33,7 +34,13 @@ export function summarize(samples: readonly number[]): Timing {
     median: quantile(sorted, 0.5),
     spread: quantile(sorted, 0.75) - quantile(sorted, 0.25),
     rounds: samples.length,
+    samples,
   };
+}
+
+/** Median over the rounds of a / b of the same round: what slows a round slows both. */
+export function pairedRatio(a: Timing, b: Timing): number {
+  return summarize(a.samples.map((sample, i) => sample / b.samples[i])).median;
 }
 
 async function repeat({ run }: Work, count: number): Promise<number> {

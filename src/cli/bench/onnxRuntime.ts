@@ -4,9 +4,11 @@ import type { Work } from "./measure.ts";
 
 export interface OnnxRuntimePeer {
   version: string;
+  /** keepInt8: int8 activations stay what they are; else it makes uint8 of them when it loads a model. */
   work(
     file: Uint8Array,
     input: { name: string; type: "int8" | "uint8"; data: TensorData; shape: readonly number[] },
+    keepInt8: boolean,
   ): Promise<Work>;
 }
 
@@ -18,8 +20,11 @@ export async function startOnnxRuntime(): Promise<OnnxRuntimePeer | string> {
   ort.env.logLevel = "error";
   return {
     version: ort.env.versions.web ?? "",
-    async work(file, { name, type, data, shape }) {
-      const session = await ort.InferenceSession.create(file, { executionProviders: ["wasm"] });
+    async work(file, { name, type, data, shape }, keepInt8) {
+      const session = await ort.InferenceSession.create(file, {
+        executionProviders: ["wasm"],
+        extra: { session: { qdqisint8allowed: keepInt8 ? "1" : "0" } },
+      });
       const feeds = { [name]: new ort.Tensor(type, data as never, shape) };
       return { run: () => session.run(feeds) };
     },

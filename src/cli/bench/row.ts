@@ -1,5 +1,5 @@
 /** One line of the bench: what was measured, and beside what. */
-import type { Timing } from "./measure.ts";
+import { pairedRatio, type Timing } from "./measure.ts";
 
 export interface BenchRow {
   section: string;
@@ -21,21 +21,26 @@ export interface BenchRow {
 
 export const round = (value: number, digits = 4) => Number(value.toPrecision(digits));
 
-/** A row of two times a run, the first ours. */
+/** A row of two times a run, the first ours; runs, peerRuns: images that each run has. */
 export function timeRow(
   row: Pick<BenchRow, "section" | "work" | "target">,
   ours: Timing,
   name: string,
   peer: Timing | string,
   runs = 1,
+  peerRuns = 1,
 ): BenchRow {
-  const scaled = ({ median, spread }: Timing) => ({
-    value: round(median / runs),
-    spread: round(spread / runs, 2),
+  const scaled = ({ median, spread }: Timing, images: number) => ({
+    value: round(median / images),
+    spread: round(spread / images, 2),
   });
-  const base = { ...row, ...scaled(ours), rounds: ours.rounds, unit: "ms an image" };
+  const base = { ...row, ...scaled(ours, runs), rounds: ours.rounds, unit: "ms an image" };
   if (typeof peer === "string") return { ...base, peer: { name, why: peer } };
-  return { ...base, peer: { name, ...scaled(peer) }, ratio: round(peer.median / ours.median, 3) };
+  return {
+    ...base,
+    peer: { name, ...scaled(peer, peerRuns) },
+    ratio: round((pairedRatio(peer, ours) * runs) / peerRuns, 3),
+  };
 }
 
 /** Whether a row has what it must have; undefined where nothing is asked of it. */
