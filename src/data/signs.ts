@@ -91,16 +91,26 @@ async function loadSigns(options: LoadOptions): Promise<Dataset> {
   checkOptions(options, images);
   const random = seededRandom(seed).fork("signs");
   const textures = SIGN_CLASSES.map(drawTexture);
-  const [train, held, test] = SPLITS.map((name, i) =>
-    drawSplit({ name, count: images[name], firstTrack: i * TRACKS * SIGN_CLASSES.length }, textures, random),
-  );
+  const drawn: Partial<Record<(typeof SPLITS)[number], ImageSet>> = {};
+  const split = (name: (typeof SPLITS)[number]) => {
+    const firstTrack = SPLITS.indexOf(name) * TRACKS * SIGN_CLASSES.length;
+    drawn[name] ??= drawSplit({ name, count: images[name], firstTrack }, textures, random);
+    return drawn[name];
+  };
   const drawing = await digest({ name: "signs", version: VERSION, seed, images }, textures);
   return {
     name: "signs",
     classNames: CLASS_NAMES,
-    train,
-    held,
-    test,
+    // Drawn when they are asked for: an audit has no use for the training images, which take longest.
+    get train() {
+      return split("train");
+    },
+    get held() {
+      return split("held");
+    },
+    get test() {
+      return split("test");
+    },
     sha256: { drawing },
     caveat: "These signs are drawn by code: accuracies say nothing about photographs.",
   };
