@@ -22,7 +22,12 @@ export interface Flips {
   /** Of those with a label: right under the reference and wrong here, and the other way. */
   lost: number;
   gained: number;
+  /** The first few: the image, and its class under the reference and here. */
+  first: { image: number; from: number; to: number }[];
 }
+
+/** Flips that are named one by one, at most. */
+const NAMED = 12;
 
 /** A profile that can run the model. */
 export interface ProfileRun {
@@ -161,10 +166,11 @@ function runOf({ layers, top }: Runner, reference: Runner, labels?: Uint8Array):
 }
 
 function flipsOf(top: Uint32Array, reference: Uint32Array, labels?: Uint8Array): Flips {
-  const flips: Flips = { images: 0, lost: 0, gained: 0 };
+  const flips: Flips = { images: 0, lost: 0, gained: 0, first: [] };
   top.forEach((k, i) => {
     if (k === reference[i]) return;
     flips.images++;
+    if (flips.first.length < NAMED) flips.first.push({ image: i, from: reference[i], to: k });
     if (reference[i] === labels?.[i]) flips.lost++;
     if (k === labels?.[i]) flips.gained++;
   });

@@ -58,9 +58,14 @@ describe("a comparison", () => {
     };
     const labels = Uint8Array.from({ length: COUNT }, (_, i) => top(expected, i));
     const { profiles } = await compared(labels);
-    const flipped = [...labels].filter((label, i) => label !== top(values, i)).length;
+    const flips = [...labels.keys()].filter((i) => labels[i] !== top(values, i));
+    const flipped = flips.length;
     expect(profiles[0].run!.accuracy!.value).toBe(1);
-    expect(profiles[1].run!.flips).toEqual({ images: flipped, lost: flipped, gained: 0 });
+    expect(profiles[1].run!.flips).toEqual({
+      ...{ images: flipped, lost: flipped, gained: 0 },
+      first: flips.slice(0, 12).map((image) => ({ image, from: labels[image], to: top(values, image) })),
+    });
+    expect(flipped).toBeGreaterThan(0);
     expect(profiles[1].run!.accuracy!.value).toBeCloseTo(1 - flipped / COUNT, 5);
   });
 
