@@ -30,24 +30,39 @@ function pageText(result: AuditResult, figures: Figures): string {
 <body class="audit-page"><a class="skip" href="#answer">Skip to the answer</a>
 <main>
 ${answer(result)}
-${devicesSection(result)}
-${evidenceSection(result, figures)}
-${checksSection(result)}
-${basisSection(result)}
+${auditSections(result, figures)}
 </main></body></html>
 `.text;
+}
+
+/** What stands below the answer. */
+export function auditSections(result: AuditResult, figures: Figures): Markup {
+  return html`${devicesSection(result)}
+${evidenceSection(result, figures)}
+${checksSection(result)}
+${basisSection(result)}`;
+}
+
+/** What fails and what warns, each with its reason. */
+export function auditReasons({ gate }: AuditResult): Markup {
+  const [fails, warnings] = (["fail", "warn"] as const).map((level) => atLevel(gate.findings, level));
+  return html`${reasons(fails, "Why not", "fail")}${reasons(warnings, gate.ship ? "Look at this first" : "Also", "warn")}`;
+}
+
+/** Yes or no, and why in a sentence. */
+export function verdictLine(result: AuditResult): Markup {
+  const [first, ...rest] = shortAnswer(result);
+  return html`<p class="verdict-line"><span class="stamp">${result.gate.ship ? "Yes" : "No"}</span><span>${first}${rest.length > 0 && html` <small>${rest.join(" ")}</small>`}</span></p>`;
 }
 
 /** The first screen. */
 function answer(result: AuditResult): Markup {
   const { gate, model, devices } = result;
-  const [fails, warnings] = (["fail", "warn"] as const).map((level) => atLevel(gate.findings, level));
-  const [first, ...rest] = shortAnswer(result);
   return html`<header class="gate ${gate.ship ? "g-yes" : "g-no"}" id="answer"><div>
 <p class="kicker">Blindspot audit</p>
 <h1>May I ship <span class="file">${model.name}</span>?</h1>
-<p class="verdict-line"><span class="stamp">${gate.ship ? "Yes" : "No"}</span><span>${first}${rest.length > 0 && html` <small>${rest.join(" ")}</small>`}</span></p>
-${reasons(fails, "Why not", "fail")}${reasons(warnings, gate.ship ? "Look at this first" : "Also", "warn")}
+${verdictLine(result)}
+${auditReasons(result)}
 <p class="tally">${tally(result)}. Audited for ${list(devices.map(({ title }) => title))}.</p></div>
 ${accusedPicture(result)}
 </header>`;

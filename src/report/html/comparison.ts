@@ -21,7 +21,8 @@ export function comparisonPage(comparison: Comparison): string {
 <body><header><p class="kicker">Blindspot comparison</p>
 <h1>Does ${shortName(model)} compute the same on every device?</h1>
 <p class="asked">${plural(images, "image")}: ${inputs.replace(/\.$/, "")}. Compared with ${reference}.</p></header>
-<main>${answer(comparison)}${summary(comparison)}${refusals(comparison)}${picture(comparison)}${layers(comparison)}</main>
+<main>${comparisonAnswer(comparison)}${summary(comparison)}${refusals(comparison)}
+${othersOf(comparison).length > 0 && html`<h2>Layer by layer</h2>${layersPicture(comparison)}<h3>In numbers</h3>${layersTable(comparison)}`}</main>
 </body></html>
 `.text;
 }
@@ -31,7 +32,8 @@ function othersOf({ profiles, reference }: Comparison): ComparedProfile[] {
   return profiles.filter(({ profile, run }) => run && profile !== reference);
 }
 
-function answer(comparison: Comparison): Markup {
+/** How many of the other profiles compute as the reference does, and how many answers change. */
+export function comparisonAnswer(comparison: Comparison): Markup {
   const others = othersOf(comparison);
   const same = others.filter(({ run }) => run!.firstDifferent === null).length;
   const flipped = Math.max(0, ...others.map(({ run }) => run!.flips.images));
@@ -89,12 +91,11 @@ function refusals({ profiles }: Comparison): Markup {
 }
 
 /** Layers down, profiles across; the longer a bar, the larger the share of values that differ. */
-function picture(comparison: Comparison): Markup {
+export function layersPicture(comparison: Comparison): Markup {
   const others = othersOf(comparison);
-  if (others.length === 0) return html``;
   const width = LABEL + others.length * CELL;
   const height = HEAD + comparison.layers.length * ROW + 4;
-  return html`<h2>Layer by layer</h2><figure class="wide" role="region" tabindex="0" aria-label="Layer by layer"><svg class="plot" style="width:${width}px;min-width:${width}px" viewBox="0 0 ${width} ${height}" role="img" aria-label="Share of differing values of each layer on each profile; the table below has the numbers">
+  return html`<figure class="wide" role="region" tabindex="0" aria-label="Layer by layer"><svg class="plot" style="width:${width}px;min-width:${width}px" viewBox="0 0 ${width} ${height}" role="img" aria-label="Share of differing values of each layer on each profile; the table below has the numbers">
 ${others.map((each, i) => html`<text x="${LABEL + i * CELL}" y="${HEAD - 9}" font-weight="600" fill="currentColor">${short(each.profile, 27)}</text>`)}
 ${comparison.layers.map(({ index, op }) => html`<text x="${LABEL - 10}" y="${HEAD + index * ROW + 12}" text-anchor="end" fill="currentColor">${index} ${short(op, 24)}</text>${others.map((each, i) => cell(each, index, LABEL + i * CELL))}`)}
 </svg><figcaption>Share of a layer’s values that differ from ${comparison.reference}. The scale is logarithmic: a full bar is all of them, a bar shorter by a sixth a tenth as many.</figcaption></figure>`;
@@ -112,10 +113,10 @@ function cell({ profile, run }: ComparedProfile, layer: number, x: number): Mark
 
 const short = (text: string, width: number) => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
 
-function layers(comparison: Comparison): Markup {
+/** The same in numbers. */
+export function layersTable(comparison: Comparison): Markup {
   const others = othersOf(comparison);
-  if (others.length === 0) return html``;
-  return html`<h3>In numbers</h3><div class="scroll" role="region" tabindex="0" aria-label="Layers"><table class="compared">
+  return html`<div class="scroll" role="region" tabindex="0" aria-label="Layers"><table class="compared">
 <caption>Values that differ, and by how much at most.</caption>
 <thead><tr><th scope="col">Layer</th><th scope="col">Output</th>${others.map(({ profile }) => html`<th scope="col">${profile}</th>`)}</tr></thead>
 <tbody>${comparison.layers.map(
