@@ -19,6 +19,7 @@ const VERBS: Record<string, () => Promise<{ add(program: Command): void }>> = {
   train: () => import("./verbs/train.ts"),
   profiles: () => import("./verbs/profiles.ts"),
   report: () => import("./verbs/report.ts"),
+  serve: () => import("./verbs/serve.ts"),
   bench: () => import("./verbs/bench.ts"),
 };
 
