@@ -1,11 +1,12 @@
-// `node build.mjs kernels` compiles the AssemblyScript kernels into build/, `node build.mjs dist` makes dist/, the package,
-// and `node build.mjs` does both.
+// `node build.mjs kernels` compiles the AssemblyScript kernels into build/, `node build.mjs web` makes dist/web, the page,
+// `node build.mjs dist` makes dist/, the package with the page in it, and `node build.mjs` all of it.
 import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import asc from "assemblyscript/asc";
 import { build } from "esbuild";
+import { buildPage } from "./page.mjs";
 
 const root = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -62,12 +63,17 @@ async function buildTypes() {
   }
 }
 
+/** The shipped profiles, by id. */
+async function readProfiles() {
+  const names = (await readdir("edge-profiles")).filter((name) => name !== "profile.schema.json").sort();
+  return Promise.all(names.map(async (name) => JSON.parse(await readFile(`edge-profiles/${name}`, "utf8"))));
+}
+
+const buildWeb = async () => buildPage(await readProfiles(), "dist/web");
+
 /** The shipped profiles as a module, for runtimes without files. */
 async function buildProfiles() {
-  const names = (await readdir("edge-profiles")).filter((name) => name !== "profile.schema.json").sort();
-  const profiles = await Promise.all(
-    names.map(async (name) => JSON.parse(await readFile(`edge-profiles/${name}`, "utf8"))),
-  );
+  const profiles = await readProfiles();
   const lines = profiles.map((profile) => `  ${JSON.stringify(profile)},\n`).join("");
   await writeFile("dist/profiles.js", `export const profiles = [\n${lines}];\n`);
   await writeFile(
@@ -80,16 +86,18 @@ async function buildProfiles() {
   );
 }
 
-/** What the command line asks for; all without. */
+/** What the command line asks for. */
 const PARTS = {
   kernels: buildKernels,
+  web: buildWeb,
   dist: async () => {
     await rm("dist", { recursive: true, force: true });
     await Promise.all([buildModules(), buildTypes()]);
     await buildProfiles();
+    await buildWeb();
   },
 };
 
 process.chdir(root("."));
 const asked = process.argv.slice(2);
-for (const part of asked.length > 0 ? asked : Object.keys(PARTS)) await PARTS[part]();
+for (const part of asked.length > 0 ? asked : ["kernels", "dist"]) await PARTS[part]();
