@@ -50,7 +50,7 @@ export async function drop(page: Page, ...files: string[]): Promise<void> {
 /** The one line that says what is wrong with what was chosen. */
 export async function faultLine(page: Page): Promise<string> {
   await page.waitForSelector("#fault:not([hidden])");
-  return page.innerText("#fault-line");
+  return (await page.textContent("#fault-line"))!;
 }
 
 export async function chooseDevices(page: Page, ...ids: string[]): Promise<void> {

@@ -167,10 +167,10 @@ describe.skipIf(!CHROMIUM)("the page", () => {
     };
     await reach("find");
     await page.keyboard.type("esp32 a4");
-    expect(await page.innerText("#found")).toBe("2 chosen; 3 of 26 shown");
+    expect(await page.textContent("#found")).toBe("2 chosen; 3 of 26 shown");
     await reach("esp32-s3-esp-nn");
     await page.keyboard.press("Space");
-    expect(await page.innerText("#found")).toBe("3 chosen; 3 of 26 shown");
+    expect(await page.textContent("#found")).toBe("3 chosen; 3 of 26 shown");
     await reach("run");
     await page.keyboard.press("Enter");
     expect(await focused()).toBe("verdict");
