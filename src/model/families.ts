@@ -33,6 +33,7 @@ import { type QuirkArgs, quirkStep } from "../kernels/quirks.ts";
 import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantize.ts";
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
+import { isFloat } from "./float/site.ts";
 import type { OpName, Tensor } from "./graph.ts";
 import { first, only, type Site, scaleOf, sharesScale, zeroPointOf } from "./site.ts";
 
@@ -72,6 +73,7 @@ export function convolutionFactors({ inputs: [x, filter], output }: Site, narrow
 
 /** Why a node cannot run on the family of this profile; empty if it can, by what is not common to all families. */
 export function refuseFamily(op: OpName, site: Site): string {
+  if (isFloat(site)) return "";
   const { ops } = site.profile.arithmetic;
   const optional = OPTIONAL[op];
   if (optional && ops[optional] === undefined) return `the profile has no ${op}`;

@@ -110,7 +110,7 @@ const CASES: Record<string, Case> = {
     x: [1, 3, 5],
     nodes: [node("MatMul", "x w", "y")],
     constants: [weights("w", 5, 4)],
-    ops: ["RESHAPE", "CONV_2D", "RESHAPE"],
+    ops: ["FULLY_CONNECTED"],
   },
   "Flatten of an image and Gemm": {
     x: [1, 4, 5, 3],
@@ -122,7 +122,7 @@ const CASES: Record<string, Case> = {
     ],
     constants: [weights("w", 60, 4)],
     rank: 2,
-    ops: ["RELU", "RESHAPE", "FULLY_CONNECTED"],
+    ops: ["RELU", "TRANSPOSE", "RESHAPE", "FULLY_CONNECTED"],
   },
   "shape computed from the input": {
     x: IMAGE,

@@ -106,12 +106,33 @@ export const fullyConnected: Row<NodeOf<"FULLY_CONNECTED">> = (writer, node) => 
   const { activation } = node.attributes;
   if (!w.data) return "filter: needs to be a constant";
   if (writer.tensor(node.outputs[0]).dtype === "int32") return "output: int32 accumulators";
+  if (x.shape.length > 2 && x.shape.length === writer.tensor(node.outputs[0]).shape.length) {
+    const reason = matrix(writer, node);
+    if (reason !== undefined) return reason;
+  }
   const flat = rows(writer, input, w.shape[1]);
   if (x.dtype === "float32" && w.dtype !== "float32") return dynamic(writer, node, flat);
   const operands = [flat, writer.weights(filter, [0, 1]), ...bias(writer, node)];
   writer.make(node.outputs[0], "plain", "Gemm", operands, { transB: 1 }, { activation });
   return "";
 };
+
+/** Rows of more than two dimensions: MatMul, and an Add for the bias. undefined for what is no plain float product. */
+function matrix(writer: OnnxWriter, node: NodeOf<"FULLY_CONNECTED">): string | undefined {
+  const [input, filter] = node.inputs;
+  const [output] = node.outputs;
+  const isFloat = [input, filter, output].every((id) => writer.tensor(id).dtype === "float32");
+  if (!isFloat) return undefined;
+  const { activation } = node.attributes;
+  const operands = [writer.real(input, "plain"), writer.weights(filter, [1, 0])];
+  const addend = bias(writer, node);
+  if (addend.length === 0) writer.make(output, "plain", "MatMul", operands, {}, { activation });
+  else {
+    const product = writer.add("MatMul", operands, writer.fresh("product"));
+    writer.make(output, "plain", "Add", [product, addend[0]], {}, { activation });
+  }
+  return "";
+}
 
 /** ONNX Runtime's form: DynamicQuantizeLinear, MatMulInteger, Cast, Mul by both scales, Add. */
 function dynamic(writer: OnnxWriter, node: NodeOf<"FULLY_CONNECTED">, x: string): string {

@@ -79,7 +79,7 @@ function transposeConvolution(site: Site): Value[] {
   return [image.value(made)];
 }
 
-/** x [..., K] times weights [K, N]: FULLY_CONNECTED, or a 1x1 convolution where x has more than two dimensions. */
+/** x [..., K] times weights [K, N]: FULLY_CONNECTED, or of integers a 1x1 convolution where x has more than two dimensions. */
 function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[], made = {}): Activation {
   const { builder } = site;
   const x = site.plain(0);
@@ -89,7 +89,8 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   if (shape.at(-1) !== depth) site.malformed(`weights for ${shape.at(-1)} values`, `[${weights.dims}]`);
   const filter = builder.permuted(weights, [1, 0]);
   const fused = { activation: "NONE" as const };
-  if (shape.length === 2)
+  // A float sum depends on its order: a matrix product's is not that of a convolution.
+  if (shape.length === 2 || weights.type === "float32")
     return site.asIs(builder.emit("FULLY_CONNECTED", [x, tensor(filter), ...bias], fused, made));
   const rows = elements(shape.slice(1, -1));
   const image = builder.reshape(x, [shape[0], 1, rows, depth]);

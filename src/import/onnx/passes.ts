@@ -86,7 +86,7 @@ export function fuseBiases(graph: Graph): Graph {
 
 /**
  * A FULLY_CONNECTED that reads the channels-first flattening of an NHWC image reads the image itself, its weights'
- * columns moved instead: the same products in another order.
+ * columns moved instead: the same integer sum in another order.
  */
 export function absorbFlattening(graph: Graph, budget: Budget): Graph {
   const links = new Links(graph);
@@ -99,7 +99,8 @@ export function absorbFlattening(graph: Graph, budget: Budget): Graph {
     const alone = flatten && links.soleReader(node.inputs[0]) === node;
     if (transpose?.op !== "TRANSPOSE" || !filter.data || !alone) return node;
     if (graph.tensors[flatten!.outputs[0]].shape.length !== 2 || filter.dtype === "int4") return node;
-    if (filter.quantization?.axis === 1) return node;
+    // Sums of floats depend on their order.
+    if (filter.dtype === "float32" || filter.quantization?.axis === 1) return node;
     budget.spend(filter.data.byteLength);
     const { permutation } = transpose.attributes;
     const image = graph.tensors[transpose.inputs[0]].shape;
