@@ -3,20 +3,33 @@ import { PairLookup, RoundedPool, SoftmaxTable } from "./params";
 import { requantizeDouble } from "./requantize";
 import { FLOAT_UP, NEON_DOUBLE, requantizeRare } from "./rounding";
 
+@inline
+function pairOf(table: usize, first: usize, second: usize): u32 {
+  return <u32>load<u8>(table + ((<usize>load<u8>(first)) << 8) + <usize>load<u8>(second));
+}
+
 /** table: 65,536 int8 by (first as uint8) * 256 + second as uint8. */
 export function lookup_pair_s8(params: usize): void {
-  const p = changetype<PairLookup>(params);
+  const p = changetype<PairLookup>(params),
+    table = p.table,
+    elements = <usize>p.elements,
+    fours = elements & ~3;
   let input = p.input,
     input2 = p.input2,
     output = p.output;
-  for (let image = 0; image < p.batches; image++) {
-    for (let i: usize = 0; i < <usize>p.elements; i++) {
-      const index = ((<usize>load<u8>(input + i)) << 8) | <usize>load<u8>(input2 + i);
-      store<i8>(output + i, load<i8>(p.table + index));
+  for (let image = p.batches; image > 0; image--) {
+    let i: usize = 0;
+    for (; i < fours; i += 4) {
+      const a = input + i,
+        b = input2 + i;
+      const low = pairOf(table, a, b) | (pairOf(table, a + 1, b + 1) << 8),
+        high = pairOf(table, a + 2, b + 2) | (pairOf(table, a + 3, b + 3) << 8);
+      store<u32>(output + i, low | (high << 16));
     }
-    input += <usize>p.elements;
+    for (; i < elements; i++) store<u8>(output + i, pairOf(table, input + i, input2 + i));
+    input += elements;
     input2 += <usize>p.input2Stride;
-    output += <usize>p.elements;
+    output += elements;
   }
 }
 

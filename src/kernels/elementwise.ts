@@ -1,7 +1,7 @@
 /** ADD (and SUB) and MUL: preparation, and the same in plain TypeScript. */
 import type { AddArgs, AddFixedPoint, MulArgs, Op, Step, Values } from "./args.ts";
 import type { Kernels } from "./module.ts";
-import { floatBits } from "./params.ts";
+import { type Field, floatBits } from "./params.ts";
 import { clamp, requantize, requantizeDouble, requantizeSingle } from "./requantize.ts";
 import { channelOf, exactForm, FORMS } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
@@ -10,6 +10,10 @@ import { makeStep } from "./step.ts";
 const MAX_RIGHT_SHIFT = 30;
 /** The vector form of ADD is made for TFLite's left shift. */
 const LEFT_SHIFT = 20;
+
+/** Every pair of int8 codes, and elements an image from which a table of them is worth its 64 KiB. */
+const PAIRS = 65536;
+const TABLE_ELEMENTS = 2048;
 
 function form(requantizer: MulArgs["requantizer"], shifts: number[], leftShift = LEFT_SHIFT): number {
   const fits = shifts.every((shift) => shift <= 0 && shift >= -MAX_RIGHT_SHIFT);
@@ -60,7 +64,29 @@ function prepareAdd(kernels: Kernels, args: AddArgs): Step {
     outputMultiplier: args.outputMultiplier,
     outputShift: args.outputShift,
   };
-  return makeStep(kernels, mark, "add_s8", "Add", values, bytes(args));
+  return args.elements < TABLE_ELEMENTS
+    ? makeStep(kernels, mark, "add_s8", "Add", values, bytes(args))
+    : tabulated(kernels, mark, "add_s8", "Add", values, bytes(args));
+}
+
+/** The same by a table of every pair of codes, which the kernel itself fills: two loads in place of three rescalings. */
+function tabulated(
+  kernels: Kernels,
+  mark: number,
+  kernel: string,
+  block: "Add",
+  values: Partial<Record<Field<"Add">, number>>,
+  sizes: ReturnType<typeof bytes>,
+): Step {
+  const table = kernels.allocate(PAIRS);
+  const own = kernels.mark();
+  const codes = (shift: number) => kernels.place(Uint8Array.from({ length: PAIRS }, (_, i) => i >> shift));
+  const step = makeStep(kernels, own, kernel, block, { ...values, elements: PAIRS }, { ...sizes });
+  step.bind({ input: codes(8), input2: codes(0), output: table });
+  step.run(1);
+  kernels.release(own);
+  const { elements, input2Stride } = values;
+  return makeStep(kernels, mark, "lookup_pair_s8", "PairLookup", { elements, input2Stride, table }, sizes);
 }
 
 /** a, b: offsets added. */

@@ -197,8 +197,8 @@ function fullyConnected(random: Random): Case<ArgsOf<"FULLY_CONNECTED">> {
   return { args, operands: [int8s(random, batches * rows * inputDepth)], batches };
 }
 
-function elementwise(random: Random) {
-  const [elements, batches] = [between(random, 1, 70), between(random, 1, 3)];
+function elementwise(random: Random, elements: number) {
+  const batches = between(random, 1, 3);
   const input2Shared = random.below(3) === 0;
   return {
     batches,
@@ -217,8 +217,8 @@ export function scale(random: Random): number {
   return Math.fround(pick(random, 2 ** -between(random, 3, 8), 0.002 + random.uniform() / 8));
 }
 
-function add(random: Random): Case<ArgsOf<"ADD">> {
-  const { args, ...rest } = elementwise(random);
+export function add(random: Random, count = between(random, 1, 70)): Case<ArgsOf<"ADD">> {
+  const { args, ...rest } = elementwise(random, count);
   const input2Sign = pick(random, 1 as const, -1 as const);
   const scales = [scale(random), scale(random), scale(random)] as const;
   const requantizer = pick(random, "float-even" as const, "tflite-double" as const, "tflite-single" as const);
@@ -254,7 +254,7 @@ function unusual(random: Random) {
 }
 
 function mul(random: Random): Case<ArgsOf<"MUL">> {
-  const { args, ...rest } = elementwise(random);
+  const { args, ...rest } = elementwise(random, between(random, 1, 70));
   const scaling = random.below(3) === 0 ? floatScale(random, 1) : fixedPoint(random, 1);
   return { args: { ...args, ...scaling }, ...rest };
 }

@@ -32,8 +32,9 @@ for (const build of BUILDS) {
           const drawn = draw(random);
           const expected = !takes || takes(drawn.args);
           if (expected) taken++;
-          const name = expected ? `${kernel}_s${drawn.args.weightBits}` : undefined;
-          check(kernels, OPS[op], drawn, random, name);
+          const { weightBits } = drawn.args;
+          const name = weightBits ? `${kernel}_s${weightBits}` : kernel;
+          check(kernels, OPS[op], drawn, random, expected ? name : undefined);
         }
         expect(taken).toBeGreaterThan(CASES_PER_VARIANT / 3);
       });

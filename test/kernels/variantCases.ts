@@ -3,6 +3,7 @@ import type { OPS } from "../../src/kernels/ops.ts";
 import type { Random } from "../../src/random.ts";
 import {
   type ArgsOf,
+  add,
   between,
   type Case,
   image,
@@ -86,7 +87,7 @@ function depthwise(random: Random, shape: Shape, depthMultiplier: number) {
   return { args, operands: [int8s(random, batches * image(at))], batches };
 }
 
-/** op: whose reference it equals; takes: what of the layers drawn it is chosen for, all where left out. */
+/** op: whose reference it equals; kernel: without the bits of weights; takes: what of the layers drawn it is chosen for, all where left out. */
 export interface VariantCase<Name extends keyof typeof OPS> {
   op: Name;
   kernel: string;
@@ -147,5 +148,12 @@ export const VARIANTS = [
       const shape = { depth: 1, outputs: 0, filter: pick(random, 2, 3), stride, least: 1 };
       return depthwise(random, shape, between(random, 1, 20));
     },
+  }),
+  row({
+    op: "ADD",
+    kernel: "lookup_pair_s8",
+    what: "many elements",
+    draw: (random) => add(random, between(random, 2048, 2200)),
+    takes: (args) => args.requantizer !== "float-even",
   }),
 ];

@@ -91,8 +91,8 @@ async function benchConvolutions(): Promise<BenchRow[]> {
 async function benchInt4(): Promise<BenchRow[]> {
   const [four, eight] = [integerNetwork("resnet8", 4), integerNetwork("resnet8", 8)];
   const [time, other] = await compareWorks([
-    await ourWork(four, "litert-js", 1),
-    await ourWork(eight, "litert-js", 1),
+    await ourWork(four, "stm32l4r5-cmsis-nn", 1),
+    await ourWork(eight, "stm32l4r5-cmsis-nn", 1),
   ]);
   const kernels = await bindKernels(await loadKernelModule());
   const constants = ([4, 8] as const).map((bits) =>
@@ -102,7 +102,12 @@ async function benchInt4(): Promise<BenchRow[]> {
     ),
   );
   return [
-    timeRow({ section: "kernels", work: "resnet8, int4 weights", target: 0.95 }, time, "int8 weights", other),
+    timeRow(
+      { section: "kernels", work: "resnet8, stm32l4r5-cmsis-nn, int4 weights", target: 0.95 },
+      time,
+      "int8 weights",
+      other,
+    ),
     {
       section: "kernels",
       work: "constants of the layers above, int4",

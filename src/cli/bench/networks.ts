@@ -159,6 +159,7 @@ const NETWORKS = {
   mobileNetV2,
 };
 export type NetworkName = keyof typeof NETWORKS;
+export const NETWORK_NAMES = Object.keys(NETWORKS) as NetworkName[];
 
 /** Every activation in [-3, 3]; int8 or int4 weights, one scale a channel. */
 export function integerNetwork(name: NetworkName, weightBits: 8 | 4 = 8): Graph {
