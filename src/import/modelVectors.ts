@@ -1,5 +1,5 @@
 import { ModelFormatError } from "../errors.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 
 /** "tflite-oracle-vectors/1": a model's inputs and what several runtimes computed from them. Other fields are ignored. */
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/, "base64");

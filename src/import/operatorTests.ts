@@ -1,5 +1,5 @@
 import { ModelFormatError } from "../errors.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 
 /** "onnx-op-tests/1": models of one operator, with what ONNX itself expects or what runtimes computed. Other fields are ignored. */
 const tensor = z.object({

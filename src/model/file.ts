@@ -1,5 +1,5 @@
 import { ModelFormatError } from "../errors.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import type { DType, Graph, Node, Tensor, TensorData } from "./graph.ts";
 import { validateGraph } from "./validate.ts";
 

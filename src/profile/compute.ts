@@ -1,4 +1,4 @@
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import { evidence, figure } from "./evidence.ts";
 
 const byBits = z.strictObject({ int8: figure, int4: figure.optional() });

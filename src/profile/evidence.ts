@@ -1,4 +1,4 @@
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 
 /** How a figure is known: run on the real library or ISA, read in primary code, told by the vendor, or inferred. */
 export const CONFIDENCE = ["executed", "source", "vendor", "inferred"] as const;

@@ -1,4 +1,4 @@
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import { profileSchema } from "./schema.ts";
 
 /** edge-profiles/profile.schema.json, from which editors complete a profile. */

@@ -1,5 +1,5 @@
 import { ProfileError } from "../errors.ts";
-import type { z } from "../zod.ts";
+import type * as z from "../zod.ts";
 import { type Profile, profileSchema } from "./schema.ts";
 
 /** Reads a profile. where: the file's name for messages.

@@ -4,7 +4,7 @@ import { FLOAT_FORMS } from "../kernels/float/forms.ts";
 import { ADD_FORMS } from "../kernels/pairs.ts";
 import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
 import { AVERAGE_ROUNDINGS } from "../kernels/tables.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import { compute } from "./compute.ts";
 import { bytes, evidence } from "./evidence.ts";
 

@@ -1,7 +1,7 @@
 import type { AuditResult } from "../harness/audit/gate.ts";
 import type { Result } from "../harness/result.ts";
 import { unpackedFigure } from "../harness/resultFile.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import { AUDIT_FORMAT, auditResultSchema } from "./audit/schema.ts";
 import {
   access,

@@ -1,5 +1,5 @@
 import { ACCESS_LEVELS } from "../defenses/defense.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 
 /** A file that should hold a Result does not. */
 export class ResultError extends Error {

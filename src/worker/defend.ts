@@ -125,7 +125,6 @@ async function inParts(
     });
     if (outcome) return write({ result: resultOf(task, outcome) });
     await write({ progress: { answered: answers.length / task.classes } });
-    await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return write({ cursor: await writeCursor(identity, answers) });
 }

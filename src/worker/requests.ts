@@ -1,6 +1,6 @@
 /** What a form must hold. */
 import { DEFENSES } from "../defenses/index.ts";
-import { z } from "../zod.ts";
+import * as z from "../zod.ts";
 import { HttpError } from "./answer.ts";
 
 const file = z.instanceof(Blob, { error: "expected a file" });

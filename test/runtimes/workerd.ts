@@ -17,12 +17,14 @@ export interface Workerd {
   stop(): Promise<void>;
 }
 
-/** entry: as bundle.ts takes it; it imports the kernels as "./kernels.simd.wasm". bindings: a value a name of env. */
+/** entry: as bundle.ts takes it; it imports the kernels as "./kernels.simd.wasm", or from the package. bindings: a value a name
+ * of env. */
 export async function startWorkerd(
   entry: string | { contents: string },
   bindings: Record<string, string> = {},
 ): Promise<Workerd> {
-  const { code } = await bundle(entry, { runtime: "workerd" });
+  const bundled = await bundle(entry, { runtime: "workerd" });
+  const code = bundled.code.replace('"blindspot/kernels.simd.wasm"', '"./kernels.simd.wasm"');
   const miniflare = new Miniflare({
     modules: [
       { type: "ESModule", path: "worker.mjs", contents: code },
@@ -36,7 +38,7 @@ export async function startWorkerd(
     url: await miniflare.ready,
     store: async (name, bytes) => {
       const bucket = (await miniflare.getR2Bucket("MODELS")) as unknown as Bucket;
-      await bucket.put(name, bytes);
+      await bucket.put(name, Uint8Array.from(bytes));
     },
     stop: () => miniflare.dispose(),
   };

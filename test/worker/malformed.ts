@@ -31,13 +31,13 @@ interface Row {
   message(material: Material, random: Random): Promise<Message>;
 }
 
-type Fields = Record<string, string | Uint8Array>;
+export type Fields = Record<string, string | Uint8Array>;
 type Spoil<T> = (whole: T, random: Random) => T;
 
 const cut: Spoil<Uint8Array> = (bytes, random) => bytes.slice(0, 1 + random.below(bytes.length - 1));
 
 /** A form as bytes with its head. */
-async function encoded(fields: Fields): Promise<{ type: string; body: Uint8Array }> {
+export async function encoded(fields: Fields): Promise<{ type: string; body: Uint8Array }> {
   const response = new Response(formOf(fields));
   return { type: response.headers.get("content-type")!, body: new Uint8Array(await response.arrayBuffer()) };
 }

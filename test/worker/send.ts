@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { type Agent, request } from "node:http";
 import type { Message } from "./malformed.ts";
 
 export interface Reply {
@@ -7,8 +7,12 @@ export interface Reply {
   text: string;
 }
 
-/** One message on a connection of its own, with whatever head and body it has. */
-export function send(url: URL, { method, path, headers, body, slow }: Message): Promise<Reply> {
+/** One message with whatever head and body it has, on the agent's connection; without one, on a connection of its own. */
+export function send(
+  url: URL,
+  { method, path, headers, body, slow }: Message,
+  agent: Agent | false = false,
+): Promise<Reply> {
   const chunked = headers["transfer-encoding"] === "chunked";
   const length =
     chunked || headers["content-length"] || slow || !body ? {} : { "content-length": String(body.length) };
@@ -17,13 +21,13 @@ export function send(url: URL, { method, path, headers, body, slow }: Message): 
   );
   return new Promise((resolve, reject) => {
     let replied = false;
-    const asked = request(new URL(path, url), { method, headers: given, agent: false }, (response) => {
+    const asked = request(new URL(path, url), { method, headers: given, agent }, (response) => {
       replied = true;
       const chunks: Buffer[] = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("error", reject);
       response.on("end", () => {
-        asked.destroy();
+        if (!agent) asked.destroy();
         const type = response.headers["content-type"] ?? "";
         resolve({ status: response.statusCode!, type, text: Buffer.concat(chunks).toString() });
       });

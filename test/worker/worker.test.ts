@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findProfile } from "../../src/cli/profiles.ts";
+import { findProfile, shippedProfiles } from "../../src/cli/profiles.ts";
 import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { slice } from "../../src/defenses/images.ts";
 import { exportTflite } from "../../src/export/tflite.ts";
@@ -7,6 +7,7 @@ import { digest } from "../../src/harness/store.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
 import { seededRandom } from "../../src/random.ts";
+import { createHandler } from "../../src/worker/index.ts";
 import { quantizedSigns, type Signs } from "../runtimes/signs.ts";
 import { codesNpy, formOf, imagesNpy, type Line, labelsNpy, linesOf, startWorker } from "./client.ts";
 import { MALFORMED } from "./malformed.ts";
@@ -65,52 +66,61 @@ describe("the Worker", () => {
 });
 
 describe("a defense in a Worker", () => {
-  const fields = (defense: string) => ({
-    profile: PROFILE,
-    model,
-    defense,
+  let worker: Worker;
+  let here: (request: Request) => Promise<Response>;
+  beforeAll(async () => {
+    worker = await startWorker({ limits: { work: 5e9 } });
+    const profiles = [...(await shippedProfiles()).values()];
+    const handler = createHandler({ kernels: await loadKernelModule(), profiles });
+    here = (request) => handler(request, {});
+  });
+  afterAll(() => worker?.stop());
+
+  const fields = () => ({
+    ...{ profile: PROFILE, model, defense: "strip" },
     images: imagesNpy(signs.clean),
     labels: labelsNpy(signs.clean),
     suspects: imagesNpy(signs.triggered),
   });
+  const there = (form: FormData) => post(worker, "/defend", form);
+  const whole = async (form: FormData) =>
+    linesOf(await here(new Request("http://here/defend", { method: "POST", body: form })));
 
-  /** Asks until there is a result. */
-  async function untilDone(worker: Worker, defense: string): Promise<{ requests: number; lines: Line[] }> {
+  it("gives in several small requests the result that one large one gives, with its progress", async () => {
     const lines: Line[] = [];
-    for (let requests = 1; ; requests++) {
-      const cursor = lines.at(-1)?.cursor;
-      const response = await post(
-        worker,
-        "/defend",
-        formOf({ ...fields(defense), ...(cursor && { cursor }) }),
-      );
+    let requests = 0;
+    do {
+      const { cursor } = lines.at(-1) ?? {};
+      const response = await there(formOf({ ...fields(), ...(cursor && { cursor }) }));
       expect(response.status).toBe(200);
       lines.push(...(await linesOf(response)));
-      if (!lines.at(-1)?.cursor) return { requests, lines };
-    }
-  }
+      requests++;
+    } while (lines.at(-1)?.cursor);
+    const [result] = (await whole(formOf(fields()))).slice(-1);
+    expect(result.result?.outcome).toMatchObject({ verdict: expect.stringMatching(/detected/) });
+    expect(lines.at(-1)).toEqual(result);
+    expect(requests).toBeGreaterThan(1);
+    const answered = lines.flatMap(({ progress }) => (progress ? [progress.answered] : []));
+    expect(answered.length).toBeGreaterThan(requests);
+    expect(answered).toEqual(answered.toSorted((a, b) => a - b));
+  });
 
-  for (const defense of ["strip", "neuralCleanse"])
-    it(`${defense} gives one result however small the requests are, with its progress`, async () => {
-      const [large, small] = [await startWorker(), await startWorker({ limits: { work: 5e9 } })];
-      try {
-        const whole = await untilDone(large, defense);
-        const pieces = await untilDone(small, defense);
-        expect(whole.lines.at(-1)?.result?.outcome).toMatchObject({ verdict: expect.any(String) });
-        expect(pieces.lines.at(-1)).toEqual(whole.lines.at(-1));
-        expect([whole.requests, pieces.requests > 1]).toEqual([1, true]);
-        const answered = pieces.lines.flatMap(({ progress }) => (progress ? [progress.answered] : []));
-        expect(answered).toEqual(answered.toSorted((a, b) => a - b));
-        console.log(
-          defense,
-          pieces.requests,
-          answered.at(-1),
-          JSON.stringify(whole.lines.at(-1)).slice(0, 700),
-        );
-      } finally {
-        await Promise.all([large.stop(), small.stop()]);
-      }
+  it("takes a cursor for the request that gave it and for no other", async () => {
+    const [{ cursor }] = (await linesOf(await there(formOf(fields())))).slice(-1);
+    const other = await there(formOf({ ...fields(), seed: "2", cursor: cursor! }));
+    expect([other.status, await other.text()]).toEqual([
+      400,
+      expect.stringContaining("for the same request"),
+    ]);
+  });
+
+  it("is not runnable where it would need more than answers, and says why", async () => {
+    const [line] = (await linesOf(await there(formOf({ ...fields(), defense: "finePruning" })))).slice(-1);
+    expect(line.result?.outcome).toMatchObject({
+      verdict: "not runnable",
+      reason: expect.stringContaining("A4"),
     });
+  });
 });
 
 describe("a bad request to a Worker", () => {

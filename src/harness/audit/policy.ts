@@ -1,5 +1,5 @@
 import { PolicyError } from "../../errors.ts";
-import { z } from "../../zod.ts";
+import * as z from "../../zod.ts";
 
 const ACTIONS = ["fail", "warn", "ignore"] as const;
 export type Action = (typeof ACTIONS)[number];

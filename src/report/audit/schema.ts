@@ -1,6 +1,6 @@
 import type { AuditResult } from "../../harness/audit/gate.ts";
 import { policySchema } from "../../harness/audit/policy.ts";
-import { z } from "../../zod.ts";
+import * as z from "../../zod.ts";
 import { access, arm, figure, hashes, share, verdict } from "../schema.ts";
 
 /** The version of the format that these reports read. */
