@@ -14,7 +14,7 @@ export interface Sandbox {
   directory: string;
   tarball: string;
   /** Of package.json as packed. */
-  manifest: { dependencies: Record<string, string>; exports: Record<string, unknown> };
+  manifest: Record<"dependencies" | "peerDependencies", Record<string, string>>;
   remove(): Promise<void>;
 }
 
