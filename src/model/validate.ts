@@ -92,13 +92,19 @@ function validateNode(
   }
 }
 
+/** A loop, since a callback's argument would be allocated for every weight. */
+function firstNotFinite(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
+}
+
 function validateTensor({ shape, dtype, data, quantization }: Tensor, place: string): void {
   if (data) {
     const count = elements(shape);
     const expected = dtype === "int4" ? (count + 1) >> 1 : count;
     if (data.length !== expected) throw new ModelFormatError(place, `${expected} values`, `${data.length}`);
     if (data instanceof Float32Array) {
-      const bad = data.findIndex((value) => !Number.isFinite(value));
+      const bad = firstNotFinite(data);
       if (bad >= 0) throw new ModelFormatError(`${place}[${bad}]`, "a finite weight", `${data[bad]}`);
     }
   }

@@ -36,10 +36,14 @@ export function allocate(type: ConstantType, count: number, budget: Budget): Ten
 
 export const bytesPerElement = (type: ConstantType) => ARRAYS[type].BYTES_PER_ELEMENT;
 
-/** The little-endian bytes as elements; bytes are copied, so they may lie anywhere. */
+/** The little-endian bytes as elements: a view of the file where they lie aligned, else a copy. */
 export function viewAs(type: ConstantType, bytes: Uint8Array, budget: Budget): TensorData {
+  const Elements = ARRAYS[type];
+  const size = Elements.BYTES_PER_ELEMENT;
+  if (bytes.byteOffset % size === 0 && bytes.buffer instanceof ArrayBuffer)
+    return new Elements(bytes.buffer, bytes.byteOffset, bytes.length / size);
   budget.spend(bytes.length);
-  return new ARRAYS[type](Uint8Array.from(bytes).buffer);
+  return new Elements(new Uint8Array(bytes).buffer);
 }
 
 const MAX_SHAPE_VALUES = 65536;
