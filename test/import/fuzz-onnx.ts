@@ -1,13 +1,23 @@
-/** node test/import/fuzz-onnx.ts [count] [seed] [model.onnx ...]: imports `count` broken models and reports. A crash
- * prints the file in base64 and ends with 1. */
-import { readFileSync } from "node:fs";
+/** node test/import/fuzz-onnx.ts [count] [seed] [model.onnx ...]: imports `count` broken models and reports. Seeds are small
+ * models, what the exporter writes, and the files of ../shared/models where there are any. A crash prints the file in base64
+ * and ends with 1. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { seededRandom } from "../../src/random.ts";
+import { exportedOnnx } from "./exportedFiles.ts";
 import { mutated, type Outcome, outcomeOf, SEEDS } from "./onnxMutations.ts";
 
 const count = Number(process.argv[2] ?? 20_000);
 const seed = Number(process.argv[3] ?? 1);
 const files = process.argv.slice(4).map((path) => new Uint8Array(readFileSync(path)));
-const seeds = [...Object.values(SEEDS), ...files];
+const MODELS = "../shared/models";
+const folders = existsSync(MODELS) ? readdirSync(MODELS) : [];
+const shared = folders
+  .flatMap((name) =>
+    readdirSync(`${MODELS}/${name}`, { withFileTypes: true }).map((file) => `${MODELS}/${name}/${file.name}`),
+  )
+  .filter((path) => path.endsWith(".onnx"))
+  .map((path) => new Uint8Array(readFileSync(path)));
+const seeds = [...Object.values(SEEDS), ...Object.values(exportedOnnx()), ...shared, ...files];
 
 const random = seededRandom(seed);
 const outcomes: Record<Outcome, number> = { imported: 0, malformed: 0, unsupported: 0 };
