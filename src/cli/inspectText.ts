@@ -1,13 +1,26 @@
-import type { EndInfo, Inspection, NodeInfo, TargetInfo } from "../model/inspect.ts";
+import {
+  type EndInfo,
+  type Inspection,
+  mayBeImage,
+  type NodeInfo,
+  type TargetInfo,
+} from "../model/inspect.ts";
 import { bytes, count, plural } from "../report/words.ts";
 import { clipped, columns, WIDTH, wrapped } from "./columns.ts";
 
-/** An inspection for a person, within 100 columns. format: of the file, in words. */
-export function inspectText(inspection: Inspection, format: string, target?: TargetInfo): string {
+/** An inspection for a person, within 100 columns. file: as it was named. format: of the file, in words. */
+export function inspectText(
+  inspection: Inspection,
+  file: string,
+  format: string,
+  target?: TargetInfo,
+): string {
   const { name, inputs, outputs, nodes, totals } = inspection;
+  // The importer of .tflite names a graph by its file.
+  const title = name.trim() && !file.endsWith(name) ? clipped(name, 44) : "";
   return [
-    wrapped(clipped(name, WIDTH)),
-    `${format}, ${plural(nodes.length, "node")}`,
+    wrapped(clipped(file, WIDTH)),
+    wrapped(`${format}${title ? `, ${title}` : ""}, ${plural(nodes.length, "node")}`),
     "",
     ...inputs.flatMap((input) => [wrapped(`input   ${endText(input)}`, 8), ...imageLines(input)]),
     ...outputs.map((output) => wrapped(`output  ${endText(output)}`, 8)),
@@ -15,9 +28,9 @@ export function inspectText(inspection: Inspection, format: string, target?: Tar
     nodeTable(nodes),
     "",
     `parameters   ${count(totals.parameters)}`,
-    `MACs         ${count(totals.macs)} an image, in convolutions and fully connected layers`,
+    `MACs         ${count(totals.macs)} an inference, in convolutions and fully connected layers`,
     `weights      ${bytes(totals.weightBytes)} of constants as stored`,
-    `activations  ${bytes(totals.arenaBytes)} at most at one time (one image, by the plan of lifetimes)`,
+    `activations  ${bytes(totals.arenaBytes)} at most at one time (batch of one, by the plan of lifetimes)`,
     ...(target ? ["", ...targetLines(target)] : []),
   ].join("\n");
 }
@@ -27,7 +40,7 @@ const shapeText = (shape: readonly number[]) => shape.join("x");
 function endText({ name, shape, dtype, scale, zeroPoint }: EndInfo): string {
   const quantized =
     scale === null ? "" : `, real = ${Number(scale.toPrecision(7))} * ${codeText(zeroPoint ?? 0)}`;
-  return `${clipped(name, 44)}  ${shapeText(shape)} ${dtype}${quantized}`;
+  return `${clipped(name.trim() || "(no name)", 44)}  ${shapeText(shape) || "scalar"} ${dtype}${quantized}`;
 }
 
 function codeText(zeroPoint: number): string {
@@ -35,20 +48,11 @@ function codeText(zeroPoint: number): string {
   return zeroPoint < 0 ? `(q + ${-zeroPoint})` : `(q - ${zeroPoint})`;
 }
 
-function imageLines({
-  image,
-  zeroToOne,
-  minusOneToOne,
-  shape,
-  scale,
-}: Inspection["inputs"][number]): string[] {
+function imageLines({ image, range, shape, scale }: Inspection["inputs"][number]): string[] {
   const lines = [];
-  if (zeroToOne)
-    lines.push(
-      `        real 0..1 is q ${zeroToOne.join("..")}, real -1..1 is q ${minusOneToOne!.join("..")}`,
-    );
+  if (range) lines.push(`        holds real ${range.map((end) => Number(end.toPrecision(4))).join(" to ")}`);
   if (image) lines.push(`        pixels 0..255 stand for ${image.convention}: ${image.rule}`);
-  else if (shape.length === 4 && scale !== null)
+  else if (mayBeImage({ shape }) && scale !== null)
     lines.push("        its scale is that of no usual range of pixels");
   return lines;
 }
@@ -76,7 +80,7 @@ function weightsText(weights: NodeInfo["weights"]): string {
   if (!weights) return "-";
   if (weights.granularity === "none") return weights.dtype;
   const { dtype, granularity, scales } = weights;
-  return granularity === "per-tensor" ? `${dtype}, one` : `${dtype}, ${scales}`;
+  return granularity === "per-tensor" ? `${dtype}, 1` : `${dtype}, ${scales}`;
 }
 
 function targetLines(target: TargetInfo): string[] {

@@ -47,6 +47,17 @@ export function codeOf(
   return Math.min(codes[1], Math.max(codes[0], code));
 }
 
+/** The real values of the least and the largest code. Undefined for types that have none. */
+export function rangeOf({
+  dtype,
+  quantization,
+}: Pick<Tensor, "dtype" | "quantization">): [number, number] | undefined {
+  const codes = CODES[dtype];
+  if (!codes || !quantization) return undefined;
+  const real = (code: number) => quantization.scale[0] * (code - quantization.zeroPoint[0]);
+  return [real(codes[0]), real(codes[1])];
+}
+
 /** What an image is to an input of which the convention is known. Undefined for types that have no codes. */
 export function imageInputAs(
   tensor: Pick<Tensor, "dtype" | "quantization">,

@@ -6,7 +6,7 @@ import { type Lifetime, planArena } from "./arena.ts";
 import { compile } from "./compile.ts";
 import { estimateLatency, macsOf } from "./estimate.ts";
 import { type DType, elements, type Graph, type Node, type OpName, type Tensor } from "./graph.ts";
-import { codeOf, imageInput } from "./imageInput.ts";
+import { codeOf, imageInput, rangeOf } from "./imageInput.ts";
 
 export interface EndInfo {
   name: string;
@@ -23,6 +23,8 @@ export interface InputInfo extends EndInfo {
   /** Codes of the ends of a real range, clamped; null without quantization. */
   zeroToOne: [number, number] | null;
   minusOneToOne: [number, number] | null;
+  /** Real values of the least and the largest code; null without quantization. */
+  range: [number, number] | null;
 }
 
 export interface NodeInfo {
@@ -45,12 +47,13 @@ export interface Inspection {
   inputs: InputInfo[];
   outputs: EndInfo[];
   nodes: NodeInfo[];
-  /** arenaBytes: one image's activations by the lifetime plan. weightBytes: constants as stored. */
+  /** arenaBytes: one image's activations by the lifetime plan. weightBytes: constants that nodes read, as stored. */
   totals: { parameters: number; macs: number; weightBytes: number; arenaBytes: number };
 }
 
 export function inspectModel(graph: Graph): Inspection {
-  const constants = graph.tensors.filter(({ data }) => data !== undefined);
+  const used = [...new Set(graph.nodes.flatMap(({ inputs }) => inputs))].map((id) => graph.tensors[id]);
+  const constants = used.filter((tensor) => tensor?.data !== undefined);
   const nodes = graph.nodes.map((node, index) => nodeInfo(graph, node, index));
   return {
     name: graph.name,
@@ -79,17 +82,28 @@ function endInfo({ name, shape, dtype, quantization }: Tensor): EndInfo {
 }
 
 function inputInfo(tensor: Tensor): InputInfo {
-  const image = tensor.shape.length === 4 ? imageInput(tensor) : undefined;
-  const range = (low: number, high: number): [number, number] | null => {
+  const image = mayBeImage(tensor) ? imageInput(tensor) : undefined;
+  const codes = (low: number, high: number): [number, number] | null => {
     const [first, last] = [codeOf(low, tensor), codeOf(high, tensor)];
     return first === undefined || last === undefined ? null : [first, last];
   };
   return {
     ...endInfo(tensor),
     image: image ? { convention: image.convention, rule: image.rule } : null,
-    zeroToOne: range(0, 1),
-    minusOneToOne: range(-1, 1),
+    zeroToOne: codes(0, 1),
+    minusOneToOne: codes(-1, 1),
+    range: rangeOf(tensor) ?? null,
   };
+}
+
+/** One, three or four channels (the last axis, or the second in NCHW) of at least 8x8 pixels. */
+export function mayBeImage({ shape }: Pick<Tensor, "shape">): boolean {
+  if (shape.length !== 4) return false;
+  const [, first, second, third] = shape;
+  return [
+    [first, second, third],
+    [second, third, first],
+  ].some(([height, width, channels]) => height >= 8 && width >= 8 && [1, 3, 4].includes(channels));
 }
 
 function nodeInfo(graph: Graph, node: Node, index: number): NodeInfo {

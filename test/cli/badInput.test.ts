@@ -204,7 +204,8 @@ describe("bad input is refused in one line with exit code 2, and nothing is writ
 
 describe("the command line", () => {
   it("shows every verb's help with exit code 0", async () => {
-    for (const verb of ["reproduce", "run", "verify", "quantize", "train", "profiles", "report", "bench"]) {
+    const verbs = ["reproduce", "run", "verify", "quantize", "train", "inspect", "compare", "audit"];
+    for (const verb of [...verbs, "profiles", "report", "bench"]) {
       const { code, stdout } = await blindspot(ROOT, verb, "--help");
       expect(code).toBe(0);
       expect(stdout).toContain(`Usage: blindspot ${verb}`);

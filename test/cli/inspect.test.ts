@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { inspectText } from "../../src/cli/inspectText.ts";
 import { findProfile, shippedProfiles } from "../../src/cli/profiles.ts";
 import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
@@ -122,6 +123,33 @@ describe("blindspot inspect", () => {
     expect([format, nodes.length]).toEqual(["Blindspot", int8Cnn.nodes.length]);
     expect([target.refused, target.flash.fits, target.ram.fits]).toEqual([[], true, true]);
     expect(target.latency.milliseconds).toBeGreaterThan(0);
+  });
+
+  it("tells what an input holds, and takes only pixels for an image", () => {
+    const text = (shape: number[], scale: number) =>
+      inspectText(
+        inspectModel({
+          name: " ",
+          tensors: [
+            { name: " ", shape, ...input(scale, 0) },
+            { name: "paddings", shape: [4, 2], dtype: "int32", data: new Int32Array(8) },
+          ],
+          nodes: [],
+          inputs: [0],
+          outputs: [0],
+        }),
+        "m.tflite",
+        "TensorFlow Lite",
+      );
+    expect(text([1, 32, 32, 3], 0.5)).toMatch(/\(no name\) {2}1x32x32x3 .*\n.* holds real -64 to 63\.5\n/);
+    expect(text([1, 32, 32, 3], 0.02)).toMatch(/no usual range of pixels/);
+    for (const shape of [
+      [1, 128, 3, 1],
+      [1, 1, 5, 64],
+      [1, 640],
+    ])
+      expect(text(shape, 1)).not.toMatch(/pixels/);
+    expect(text([1, 640], 1)).toMatch(/^m\.tflite\nTensorFlow Lite, 0 nodes\n[\s\S]*parameters {3}0\n/);
   });
 
   it("has exit code 1 for a model that the device cannot run", async () => {

@@ -10,13 +10,10 @@ const count = Number(process.argv[2] ?? 20_000);
 const seed = Number(process.argv[3] ?? 1);
 const files = process.argv.slice(4).map((path) => new Uint8Array(readFileSync(path)));
 const MODELS = "../shared/models";
-const folders = existsSync(MODELS) ? readdirSync(MODELS) : [];
-const shared = folders
-  .flatMap((name) =>
-    readdirSync(`${MODELS}/${name}`, { withFileTypes: true }).map((file) => `${MODELS}/${name}/${file.name}`),
-  )
-  .filter((path) => path.endsWith(".onnx"))
-  .map((path) => new Uint8Array(readFileSync(path)));
+const names = existsSync(MODELS) ? readdirSync(MODELS, { recursive: true, encoding: "utf8" }) : [];
+const shared = names
+  .filter((name) => name.endsWith(".onnx"))
+  .map((name) => new Uint8Array(readFileSync(`${MODELS}/${name}`)));
 const seeds = [...Object.values(SEEDS), ...Object.values(exportedOnnx()), ...shared, ...files];
 
 const random = seededRandom(seed);

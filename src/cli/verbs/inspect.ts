@@ -33,7 +33,7 @@ async function inspect(path: string, { profile: wanted, json }: Options): Promis
   print(
     json
       ? JSON.stringify({ format, ...inspection, target: target ?? null }, null, 2)
-      : inspectText(inspection, format, target),
+      : inspectText(inspection, path, format, target),
   );
   if (target && !runsOn(target)) process.exitCode = 1;
 }
