@@ -47,8 +47,9 @@ export interface Attributes {
   DEPTHWISE_CONV_2D: Window &
     Fused & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
   /** Inputs: x, filter, bias. x is flattened to one row an image, or where its last dimension is the filter's, has a row for
-   * each of the others. */
-  FULLY_CONNECTED: Fused;
+   * each of the others. unpacked: the file computes the filter, which ONNX Runtime then sums float products with in other
+   * blocks. */
+  FULLY_CONNECTED: Fused & { unpacked?: true };
   ADD: Sum;
   MUL: Fused;
   AVERAGE_POOL_2D: Pool;

@@ -207,18 +207,31 @@ describe("importOnnx refuses", () => {
     expect(() => load(small([node("Add", "x w", "y")], whole))).toThrow("a constant of int64");
   });
 
-  it("blockwise scales in one line", () => {
+  it("scales of blocks that do not fit", () => {
     const constants = [
       tensor("w", "int8", [4, 4], new Array(16).fill(1)),
-      tensor("s", "float32", [2, 4], new Array(8).fill(1)),
+      tensor("s", "float32", [3, 4], new Array(12).fill(1)),
     ];
     const nodes = [
       node("DequantizeLinear", "w s", "d", { axis: 0, block_size: 2 }),
       node("MatMul", "x d", "y"),
     ];
     expect(() => load(small(nodes, constants, { opset: 21 }))).toThrow(
-      "bad.onnx: cannot run 1 node: node 0 DequantizeLinear DequantizeLinear_d: blockwise quantization",
+      "bad.onnx: node 0 DequantizeLinear DequantizeLinear_d: expected s of [2,4], got [3,4]",
     );
+  });
+
+  it.each([
+    ["a block of fewer than 16", { K: 8, N: 2, bits: 4, block_size: 8 }, "K, N and block_size"],
+    ["weights of another size", { K: 32, N: 3, bits: 4, block_size: 32 }, "weights, scales and zero points"],
+    ["eight bits", { K: 32, N: 2, bits: 8, block_size: 32 }, "8 bits; there are 4"],
+  ])("MatMulNBits with %s", (_, attributes, message) => {
+    const constants = [
+      tensor("w", "uint8", [2, 1, 16], new Array(32).fill(1)),
+      tensor("s", "float32", [2], [1, 1]),
+    ];
+    const nodes = [node("com.microsoft:MatMulNBits", "x w s", "y", attributes)];
+    expect(() => load(small(nodes, constants, { opset: 21 }))).toThrow(message);
   });
 });
 

@@ -85,7 +85,7 @@ export const FLOAT_CASES: FloatCases = {
       ...own,
       ...bounds(random),
       form: form(random),
-      ...(random.below(4) === 0 && { packed: true }),
+      matrix: pick(random, undefined, undefined, "packed" as const, "plain" as const),
       filter: floats(random, outputDepth * own.filterHeight * own.filterWidth * depth),
       bias: pick(random, null, floats(random, outputDepth)),
       outputDepth,

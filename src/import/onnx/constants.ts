@@ -14,6 +14,8 @@ export interface Constant {
   data: TensorData;
   /** Present after DequantizeLinear: the value is then scale * (data - zeroPoint), a float. */
   quantization?: Quantization;
+  /** Weights that the runtime computes in each call, from codes with a scale a block. */
+  unpacked?: true;
 }
 
 const ARRAYS = {

@@ -1,6 +1,6 @@
 import { elements, type Quantization } from "../../model/graph.ts";
 import type { Activation, Value } from "./builder.ts";
-import { type Constant, constantOf } from "./constants.ts";
+import { allocate, type Constant, constantOf } from "./constants.ts";
 import { checkCodes, quantizationOf } from "./quantization.ts";
 import { refuse } from "./refusal.ts";
 import type { Rows, Site } from "./site.ts";
@@ -88,7 +88,7 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   if (shape.length < 2) refuse("a left operand of one dimension, which is the batch");
   if (shape.at(-1) !== depth) site.malformed(`weights for ${shape.at(-1)} values`, `[${weights.dims}]`);
   const filter = builder.permuted(weights, [1, 0]);
-  const fused = { activation: "NONE" as const };
+  const fused = { activation: "NONE" as const, ...(weights.unpacked && { unpacked: true as const }) };
   // A float sum depends on its order: a matrix product's is not that of a convolution.
   if (shape.length === 2 || weights.type === "float32")
     return site.asIs(builder.emit("FULLY_CONNECTED", [x, tensor(filter), ...bias], fused, made));
@@ -158,6 +158,48 @@ function gemm(site: Site): Value[] {
   return [multiply(site, scaled, (filter) => site.builder.constant(filter), bias)];
 }
 
+/** Weights of 4 bits in blocks along K, each block in bytes of its own, as the float values that they stand for.
+ * Source: ONNX Runtime 1.30.0 contrib_ops/cpu/quantization/matmul_nbits.cc. */
+function matMulNBits(site: Site): Value[] {
+  const [depth, out, bits, block] = ["K", "N", "bits", "block_size"].map((name) => site.int(name, 0));
+  if (bits !== 4) refuse(`${bits} bits; there are 4`);
+  if (site.has(4)) refuse("groups of their own order (g_idx)");
+  const [codes, scales] = [site.constant(1, "the weights"), site.constant(2, "the scales")];
+  const zeroPoint = site.has(3) ? site.constant(3, "the zero points") : undefined;
+  if (!(depth >= 1 && out >= 1 && block >= 16))
+    site.malformed("K, N and block_size", `${depth}, ${out}, ${block}`);
+  const blocks = Math.ceil(depth / block);
+  if (codes.type !== "uint8" || scales.type !== "float32")
+    refuse(`weights of ${codes.type}, scales of ${scales.type}`);
+  if (zeroPoint && zeroPoint.type !== "uint8") refuse(`zero points of ${zeroPoint.type}`);
+  const zeroBytes = Math.ceil(blocks / 2);
+  const sizes = [codes.data.length, scales.data.length, zeroPoint?.data.length ?? out * zeroBytes];
+  const expected = [out * blocks * (block / 2), out * blocks, out * zeroBytes];
+  if (sizes.some((size, i) => size !== expected[i]))
+    site.malformed(`${expected} weights, scales and zero points`, `${sizes}`);
+  const nibble = (data: ArrayLike<number | bigint>, at: number) =>
+    (Number(data[at >> 1]) >> ((at & 1) * 4)) & 15;
+  const weights = allocate("float32", out * depth, site.builder.budget);
+  for (let n = 0; n < out; n++)
+    for (let k = 0; k < depth; k++) {
+      const b = Math.floor(k / block);
+      const zero = zeroPoint ? nibble(zeroPoint.data, n * zeroBytes * 2 + b) : 8;
+      const code = nibble(codes.data, (n * blocks + b) * block + (k % block));
+      weights[n * depth + k] = (code - zero) * Number(scales.data[n * blocks + b]);
+    }
+  const matrix: Constant = {
+    kind: "constant",
+    name: `${codes.name}/float`,
+    dims: [out, depth],
+    type: "float32",
+    data: weights,
+    unpacked: true,
+  };
+  const bias = site.has(5) ? [site.builder.constant(site.realConstant(5, "the bias"))] : [];
+  const filter = site.builder.permuted(matrix, [1, 0]);
+  return [multiply(site, filter, (made) => site.builder.constant(made), bias)];
+}
+
 /** Weights with the scale of a dynamic multiplication: codes, which the op takes as they are. */
 function dynamicWeights(site: Site, filter: Constant, axis: number): Constant {
   checkCodes(filter);
@@ -183,6 +225,8 @@ export const CONVOLUTION: Rows = {
   MatMul: (site) => [
     multiply(site, matrixOf(site, "realConstant"), (filter) => site.builder.constant(filter), []),
   ],
+  /** Inputs: float x, codes of [N, blocks, bytes], scales, zero points, groups, bias. */
+  "blindspot:MatMulNBits": matMulNBits,
   /** Inputs: float x, weights, their scale, their zero point. Stands for x quantized anew in each call. */
   "blindspot:DynamicMatMul": (site) => {
     const weights = dynamicWeights(site, matrixOf(site, "constant"), 1);

@@ -1,5 +1,5 @@
-import type { DType, Quantization } from "../../model/graph.ts";
-import { type Constant, type ConstantType, quantizeConstant } from "./constants.ts";
+import { type DType, elements, type Quantization } from "../../model/graph.ts";
+import { allocate, type Constant, type ConstantType, quantizeConstant } from "./constants.ts";
 import { refuse } from "./refusal.ts";
 import { dataTypeName } from "./schema.ts";
 import type { Row, Rows, Site } from "./site.ts";
@@ -91,6 +91,32 @@ const dequantizeInteger: Row = (site) => {
   return [{ ...x, quantization: quantizationOf(scale, zeroPoint, x.dims, axis) }];
 };
 
+/** A constant with a scale a block of an axis, as the float values that every runtime multiplies with: a Graph has scales
+ * along a whole axis. */
+function dequantizeBlocks(site: Site, x: Constant): Constant {
+  const block = site.int("block_size", 0);
+  const axis = site.axis(site.int("axis", 1), x.dims.length);
+  const scale = site.constant(1, "the scale");
+  const zeroPoint = site.has(2) ? site.constant(2, "the zero point") : undefined;
+  if (scale.type !== "float32") refuse(`scale ${scale.name} is ${scale.type}`);
+  if (!(block > 0)) site.malformed("a block_size above 0", `${block}`);
+  const blocks = x.dims.map((size, d) => (d === axis ? Math.ceil(size / block) : size));
+  for (const { name, dims } of zeroPoint ? [scale, zeroPoint] : [scale])
+    if (`${dims}` !== `${blocks}`) site.malformed(`${name} of [${blocks}]`, `[${dims}]`);
+  const inner = elements(x.dims.slice(axis + 1));
+  const [size, many] = [x.dims[axis], blocks[axis]];
+  const data = allocate("float32", x.data.length, site.builder.budget);
+  for (let i = 0; i < data.length; i++) {
+    const outer = Math.floor(i / (size * inner));
+    const at = (outer * many + Math.floor((Math.floor(i / inner) % size) / block)) * inner + (i % inner);
+    const code = Number(x.data[i]) - (zeroPoint ? Number(zeroPoint.data[at]) : 0);
+    data[i] = code * Number(scale.data[at]);
+  }
+  if (!(data as Float32Array).every(Number.isFinite))
+    refuse(`scale ${scale.name} makes values that are not finite`);
+  return { kind: "constant", name: `${x.name}/float`, dims: x.dims, type: "float32", data, unpacked: true };
+}
+
 /** QuantizeLinear, DequantizeLinear: constants at once, the rest as nodes that fuseQuantization may absorb. */
 export const QUANTIZATION: Rows = {
   "blindspot:DequantizeBias": dequantizeBias,
@@ -119,6 +145,7 @@ export const QUANTIZATION: Rows = {
     const x = site.value(0);
     if (x.kind === "constant") {
       if (x.type === "float32") refuse("dequantizes float values");
+      if (site.int("block_size", 0) !== 0) return [dequantizeBlocks(site, x)];
       return [{ ...x, quantization: operands(site, x.dims) }];
     }
     const { tensor, order } = site.activation(0);

@@ -140,15 +140,20 @@ const EXPANSIONS: Record<string, Expand> = {
   "com.microsoft:QLinearSoftmax": unary("Softmax"),
   "com.microsoft:QLinearConcat": concat,
 };
-/** com.microsoft's own spelling of what ONNX has too. */
-const SAME_AS_ONNX = new Set(["QuantizeLinear", "DequantizeLinear"]);
+/** com.microsoft's operators that have a row: those that ONNX spells alike, and one of its own. */
+const OF_MICROSOFT: Record<string, string> = {
+  QuantizeLinear: "QuantizeLinear",
+  DequantizeLinear: "DequantizeLinear",
+  MatMulNBits: "blindspot:MatMulNBits",
+};
 
 /** The nodes with every operator on integers expanded. */
 export function expandIntegerOperators(nodes: readonly OnnxNode[]): OnnxNode[] {
   return nodes.flatMap((node) => {
     const key = `${node.domain}:${node.op}`;
     if (Object.hasOwn(EXPANSIONS, key)) return EXPANSIONS[key](node);
-    return node.domain === "com.microsoft" && SAME_AS_ONNX.has(node.op) ? [{ ...node, domain: "" }] : [node];
+    const isOwn = node.domain === "com.microsoft" && Object.hasOwn(OF_MICROSOFT, node.op);
+    return isOwn ? [{ ...node, op: OF_MICROSOFT[node.op], origin: node.op, domain: "" }] : [node];
   });
 }
 

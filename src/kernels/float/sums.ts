@@ -9,8 +9,8 @@ import { type Bounds, bounded, type FloatForm, f32 } from "./forms.ts";
 export type FloatConv2dArgs = Window &
   Bounds & {
     form: FloatForm;
-    /** constants: a matrix that ONNX Runtime packs, a FULLY_CONNECTED. */
-    packed?: boolean;
+    /** Of a FULLY_CONNECTED: whether ONNX Runtime packs the matrix beforehand, or multiplies with it as it is. */
+    matrix?: "packed" | "plain";
     filter: Float32Array;
     bias: Float32Array | null;
     outputDepth: number;
@@ -19,7 +19,7 @@ export type FloatConv2dArgs = Window &
     dilationWidth: number;
   };
 /** filter: 1HWC, as DepthwiseConv2dArgs. */
-export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputDepth" | "packed"> & {
+export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputDepth" | "matrix"> & {
   depthMultiplier: number;
 };
 
@@ -97,7 +97,10 @@ function orderOf(
     const terms = channels.flatMap((channel) =>
       taps(height, width, false).map((tap) => ({ ...tap, channel })),
     );
-    if ("packed" in args && args.packed) return { terms, block: PACKED_BLOCK, bias: "first-of-blocks" };
+    if ("outputDepth" in args && args.matrix === "packed")
+      return { terms, block: PACKED_BLOCK, bias: "first-of-blocks" };
+    if ("outputDepth" in args && args.matrix === "plain")
+      return { terms, block: mlasBlock(args.outputDepth, products), bias: "last" };
     return { terms, block: mlasBlock(args.outputHeight * args.outputWidth, products), bias: "last" };
   }
   if (form === "xnnpack" && "outputDepth" in args) {
@@ -274,7 +277,7 @@ function depthwiseLayer(args: FloatDepthwiseConv2dArgs) {
 const windowMacs = (args: Window, depth: number) =>
   args.outputHeight * args.outputWidth * args.filterHeight * args.filterWidth * depth;
 
-/** FULLY_CONNECTED is one of a window of one pixel, with `packed`. */
+/** FULLY_CONNECTED is one of a window of one pixel, with `matrix`. */
 export const CONV_2D: Op<FloatConv2dArgs> = {
   macs: (args) => windowMacs(args, (args.inputDepth / args.groups) * args.outputDepth),
   prepare: (kernels, args) => prepare(kernels, args, { kernel: "conv_2d_f32", ...denseLayer(args) }),

@@ -117,7 +117,7 @@ const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
       ...args,
       ...weightsOf(site),
       form: formOf(site),
-      packed: true,
+      matrix: attributes.unpacked ? "plain" : "packed",
     });
   },
 };
