@@ -118,6 +118,29 @@ describe("dynamic quantization", () => {
     return graph;
   }
 
+  /** By hand: codes of [-0.3, 2] have a step of 2.3 / 255 or 2.3 / 127, and zero lies at 33 or 17. */
+  it.each([
+    ["pytorch-mobile-qnnpack", 255, 33],
+    ["pytorch-x86-fbgemm", 127, 17],
+  ])("%s quantizes a Linear to %i codes around %i", async (id, most, zero) => {
+    const graph = hybrid(2, 1, 8);
+    graph.tensors[1].data = Int8Array.of(100, -50);
+    const { scale } = graph.tensors[1].quantization!;
+    const bias = (graph.tensors[2].data as Float32Array)[0];
+    const step = Math.fround((2 - Math.fround(-0.3)) / most);
+    const acc = 100 * (most - zero) - 50 * (0 - zero);
+    const real = Math.fround(acc * Math.fround(step * scale[0]));
+    const plan = compile(graph, await findProfile(id), kernels[0]);
+    expect(plan.run([Float32Array.of(2, -0.3)], 1)[0]).toEqual(Float32Array.of(Math.fround(real + bias)));
+  });
+
+  it("is refused where the profile has none, and of convolutions at PyTorch", async () => {
+    const graph = importOnnx(onnxModel("ConvInteger", [1, 3, 7, 6], [5, 3, 3, 3], false), "conv.onnx");
+    const run = async (id: string) => compile(graph, await findProfile(id), kernels[0]);
+    await expect(run("rp2040-tflm")).rejects.toThrow("the profile has no dynamic quantization");
+    await expect(run("pytorch-x86-fbgemm")).rejects.toThrow("pytorch-fbgemm has no dynamic CONV_2D");
+  });
+
   it.each([
     [16, 8, 8, 1],
     [37, 13, 8, 1],
