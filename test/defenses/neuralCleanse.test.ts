@@ -156,3 +156,11 @@ describe("blend", () => {
     expect(maskIou({ mask: new Float32Array(144), pattern: new Float32Array(432) }, TRIGGER.mask)).toBe(0);
   });
 });
+
+test("says of two classes that none can stand out, rather than that none does", async () => {
+  const two = { ...planted(true), classes: 2 };
+  const { options } = neuralCleanse;
+  const outcome = await neuralCleanse.run(two, plantedMaterial(true), options, seededRandom(1), () => {});
+  expect(outcome).toMatchObject({ verdict: "not runnable", score: null });
+  expect(outcome.reason).toMatch(/three or more/);
+});

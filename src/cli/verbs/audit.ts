@@ -76,7 +76,7 @@ export function add(program: Command): void {
       "--policy <file>",
       "what fails the gate (JSON, see schemas/audit-policy.schema.json); by default the defaults",
     )
-    .option("--preset <name>", Object.keys(AUDIT_PRESETS).join(", "), "brief")
+    .option("--preset <name>", Object.keys(AUDIT_PRESETS).join(", "), "quick")
     .option(
       "--weight-bits <bits>",
       "of a float model's weights on the devices: 8 or 4",

@@ -12,7 +12,7 @@ export function lossesOf(
   devices: readonly AuditDevice[],
   suspect: Suspect | null,
 ): Loss[] {
-  return DEFENSES.flatMap(({ id, title, signal }) =>
+  return DEFENSES.flatMap(({ id, signal }) =>
     devices
       .filter(({ deployed }) => deployed)
       .flatMap(({ profile, access }) => {
@@ -29,7 +29,7 @@ export function lossesOf(
           const value = strength(at(arm), signal, accused);
           if (value !== null) S[arm] = Math.round(value * 1e4) / 1e4;
         }
-        return [{ defense: id, profile, reference, S, ...causeOf({ title, access, reference, S, at }) }];
+        return [{ defense: id, profile, reference, S, ...causeOf({ access, reference, S, at }) }];
       }),
   );
 }
@@ -49,33 +49,32 @@ function strength(cell: AuditCell | undefined, signal: string, accused: number |
 }
 
 interface Case {
-  title: string;
   access: string;
   reference: Arm;
   S: Loss["S"];
   at(arm: Arm): AuditCell | undefined;
 }
 
-function causeOf({ title, access, reference, S, at }: Case): Pick<Loss, "cause" | "sentence"> {
+function causeOf({ access, reference, S, at }: Case): Pick<Loss, "cause" | "sentence"> {
   const [device, first] = [at("QR"), at(reference)!];
   const where = reference === "FF" ? "the float twin" : "the integer model with everything visible";
   if (!device || device.score === null)
     return {
       cause: "mechanical",
-      sentence: `Detected on ${where}; not runnable at ${access}: ${device?.reason ?? "not run"}`,
+      sentence: `detected on ${where}; not runnable at ${access}: ${device?.reason ?? "not run"}`,
     };
   const text = (arm: Arm) => (S[arm] === undefined ? "none" : S[arm].toFixed(2));
   const total = (S[reference] ?? 0) - (S.QR ?? 0);
   if (total < LOSS) {
     const scores = `score ${device.score.toFixed(2)} here, ${first.score!.toFixed(2)} on ${where}`;
     return device.verdict === "detected"
-      ? { cause: "kept", sentence: `${title} keeps its detection (${scores}).` }
+      ? { cause: "kept", sentence: `keeps its detection (${scores}).` }
       : {
           cause: "calibration",
-          sentence: `The same class or trigger still stands out (S = ${text("QR")}), but no longer above the threshold of ${device.published.value} (${scores}).`,
+          sentence: `the same class or trigger still stands out (S = ${text("QR")}), but no longer above the threshold of ${device.published.value} (${scores}).`,
         };
   }
-  const fall = `S falls from ${text(reference)} on ${where} to ${text("QR")}`;
+  const fall = `what stands out (S, 1 is wholly) falls from ${text(reference)} on ${where} to ${text("QR")}`;
   if (reference === "QF")
     return { cause: "mechanical", sentence: `${fall} with what ${access} shows of the same integers.` };
   const [mechanical, statistical] = [S.FF! - (S.FR ?? 0), S.FF! - (S.QF ?? 0)];

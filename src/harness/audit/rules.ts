@@ -1,3 +1,4 @@
+import { DEFENSES } from "../../defenses/index.ts";
 import type { Fit } from "../../model/inspect.ts";
 import type { Share } from "../result.ts";
 import { scoredFindings, silentFindings } from "./defenseRule.ts";
@@ -170,9 +171,11 @@ export const RULES: readonly Rule[] = [
     help: "What the reference detects and the device's own access or integers no longer show: mechanical (access), statistical (the signal is gone) or calibration (the threshold no longer fits).",
     check: ({ losses }, { lostDetections }) =>
       losses.flatMap(({ cause, defense, profile, sentence }): RuleFinding[] => {
-        if (cause === "kept") return [{ level: "note", message: sentence, defense, profile }];
+        const about = (words: string) =>
+          `${DEFENSES.find(({ id }) => id === defense)!.title} on ${profile}: ${words}`;
+        if (cause === "kept") return [{ level: "note", message: about(sentence), defense, profile }];
         const level = levelOf(lostDetections.action);
-        return level ? [{ level, message: `${cause}: ${sentence}`, defense, profile }] : [];
+        return level ? [{ level, message: about(`${cause}: ${sentence}`), defense, profile }] : [];
       }),
   },
 ];
