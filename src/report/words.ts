@@ -29,7 +29,7 @@ export const CAUSE_WORDS: Record<string, string> = {
   "no signal at FP32": "the defense saw nothing at FP32 either, so there was nothing to lose",
 };
 
-const TITLES: Record<string, string> = { strip: "STRIP" };
+const TITLES: Record<string, string> = { strip: "STRIP", finePruning: "Fine-Pruning" };
 
 /** "neuralCleanse" -> "Neural Cleanse". */
 export function defenseTitle(id: string): string {

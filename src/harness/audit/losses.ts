@@ -74,7 +74,7 @@ function causeOf({ access, reference, S, at }: Case): Pick<Loss, "cause" | "sent
           sentence: `the same class or trigger still stands out (S = ${text("QR")}), but no longer above the threshold of ${device.published.value} (${scores}).`,
         };
   }
-  const fall = `what stands out (S, 1 is wholly) falls from ${text(reference)} on ${where} to ${text("QR")}`;
+  const fall = `how far the accused class or trigger stands out (S, 0 to 1) falls from ${text(reference)} on ${where} to ${text("QR")}`;
   if (reference === "QF")
     return { cause: "mechanical", sentence: `${fall} with what ${access} shows of the same integers.` };
   const [mechanical, statistical] = [S.FF! - (S.FR ?? 0), S.FF! - (S.QF ?? 0)];

@@ -72,7 +72,7 @@ function pictures(result: AuditResult, figures: Figures): Markup {
       .toSorted((a, b) => decides(a) - decides(b))
       .map((cell) => figuresMarkup(figures, placeOf(cell), cell.figures));
     return drawn.length > 0
-      ? html`<details class="onpaper"${defense === "neuralCleanse" && html` open`}><summary>${defenseTitle(defense)}: ${cells[0].reason}</summary><div class="audits">${drawn}</div></details>`
+      ? html`<details class="onpaper"${defense === "neuralCleanse" && html` open`}><summary>${defenseTitle(defense)}: ${cells[0].reason.replace(`${defenseTitle(defense)}: `, "")}</summary><div class="audits">${drawn}</div></details>`
       : html``;
   });
   return html`<h3>Pictures</h3>${parts}`;

@@ -80,7 +80,7 @@ function shortAnswer({ gate, model }: AuditResult): string[] {
 function accusedPicture({ suspect, dataset }: AuditResult): Markup {
   if (!suspect) return html``;
   const { height, width, classNames } = dataset;
-  const title = `The least that turns other images into ${className(classNames, suspect.class)}, found by Neural Cleanse`;
+  const title = `The least that turns other images into ${className(classNames, suspect.class)}, as Neural Cleanse found it`;
   return triggerFigure({ kind: "trigger", title, height, width, ...suspect, truth: false }, "");
 }
 
