@@ -7,7 +7,7 @@ import { foldBatchNorm } from "../../src/float/fold.ts";
 import { ARITHMETICS, isPowerOfTwo } from "../../src/kernels/arithmetics.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
-import type { Graph } from "../../src/model/graph.ts";
+import type { Graph, Tensor } from "../../src/model/graph.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { activationsFor, quantizeStatic, type StaticScheme } from "../../src/quantize/ptq.ts";
 import { POWER_OF_TWO_SCHEMES } from "../../src/quantize/schemes.ts";
@@ -88,6 +88,52 @@ describe("families with forms of their own", async () => {
     it(`${id} refuses what only TFLite's form is known of`, async () => {
       const kernels = await bindKernels(await loadKernelModule());
       expect(() => compile(graph, profiles.get(id)!, kernels)).toThrow("the profile has no HARD_SWISH");
+    });
+});
+
+describe("families with short mantissas", async () => {
+  const profiles = await shippedProfiles();
+  const tensor = (scale: number, rest: Partial<Tensor>): Tensor => ({
+    name: "t",
+    shape: [1, 1],
+    dtype: "int8",
+    quantization: { scale: Float32Array.of(scale), zeroPoint: Int32Array.of(0) },
+    ...rest,
+  });
+  /** One sum, which is the bias, by one scale. */
+  const sumOf = (acc: number, scale: number): Graph => ({
+    name: "sum",
+    tensors: [
+      tensor(scale, {}),
+      tensor(1, { data: Int8Array.of(1) }),
+      tensor(scale, { shape: [1], dtype: "int32", data: Int32Array.of(acc) }),
+      tensor(1, {}),
+    ],
+    nodes: [
+      {
+        op: "FULLY_CONNECTED",
+        name: "sum",
+        inputs: [0, 1, 2],
+        outputs: [3],
+        attributes: { activation: "NONE" },
+      },
+    ],
+    inputs: [0],
+    outputs: [3],
+  });
+
+  // Values of nntool's own scale code and of a port of NVDLA's converter.
+  for (const [acc, scale, gap, nvdla] of [
+    [-3918, 0.021821867674589157, -86, -85],
+    [-11118, 0.010298547334969044, -115, -115],
+    [-12288, 2 ** -13, -1, -2],
+  ])
+    it(`${acc} * ${scale} is ${gap} on GAP8 and ${nvdla} on NVDLA`, async () => {
+      const kernels = await bindKernels(await loadKernelModule());
+      const run = (id: string) =>
+        compile(sumOf(acc, scale), profiles.get(id)!, kernels).run([new Int8Array(1)], 1)[0];
+      expect([...(run("gap8-nntool-sq8") as Int8Array)]).toEqual([gap]);
+      expect([...(run("nvdla") as Int8Array)]).toEqual([nvdla]);
     });
 });
 
