@@ -158,7 +158,7 @@ export const activationClustering: Defense<ActivationClusteringOptions> = {
         passes,
       );
     const results: LabelResult[] = [];
-    for (const features of classFeatures(subject, material.training, options.cap, random.fork("images"))) {
+    for (const features of classFeatures(subject, material.training, options.cap)) {
       progress(features.label, subject.classes);
       results.push(analyse(features, options, random));
     }

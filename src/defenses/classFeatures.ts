@@ -1,5 +1,5 @@
 import type { PoisonedSet } from "../attacks/attack.ts";
-import { permutation, type Random } from "../random.ts";
+import { permutation, seededRandom } from "../random.ts";
 import type { Subject } from "./defense.ts";
 import { rounded } from "./outcome.ts";
 
@@ -17,11 +17,12 @@ export interface ClassFeatures {
 /** Classes with fewer images than this are left out: their clusters and spectra mean nothing. */
 export const FEWEST = 20;
 
-/** A random choice of at most `cap` images of each label with at least FEWEST, by label. */
-function choose(training: PoisonedSet, classes: number, cap: number, random: Random): number[][] {
+/** A random choice of at most `cap` images of each label with at least FEWEST, by label: the same whoever asks, so that a
+ * subject which remembers images runs them once for all defenses. */
+function choose(training: PoisonedSet, classes: number, cap: number): number[][] {
   const chosen = Array.from({ length: classes }, () => [] as number[]);
   const present = new Array<number>(classes).fill(0);
-  for (const index of permutation(random, training.count)) {
+  for (const index of permutation(seededRandom(1).fork("training"), training.count)) {
     const label = training.labels[index];
     present[label]++;
     if (chosen[label].length < cap) chosen[label].push(index);
@@ -34,10 +35,9 @@ export function* classFeatures(
   subject: Subject,
   training: PoisonedSet,
   cap: number,
-  random: Random,
 ): Generator<ClassFeatures> {
   const size = training.height * training.width * training.channels;
-  for (const [label, indices] of choose(training, subject.classes, cap, random).entries()) {
+  for (const [label, indices] of choose(training, subject.classes, cap).entries()) {
     if (indices.length === 0) continue;
     const pixels = new Uint8Array(indices.length * size);
     indices.forEach((index, i) =>

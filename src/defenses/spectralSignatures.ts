@@ -123,7 +123,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
   needs: ["training"],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
-  async run(observed, material, options, random, progress) {
+  async run(observed, material, options, _, progress) {
     const { subject, passes } = metered(observed);
     if (!subject.features)
       return notRunnable(
@@ -131,7 +131,7 @@ export const spectralSignatures: Defense<SpectralSignaturesOptions> = {
         passes,
       );
     const spectra: Spectrum[] = [];
-    for (const features of classFeatures(subject, material.training, options.cap, random.fork("images"))) {
+    for (const features of classFeatures(subject, material.training, options.cap)) {
       progress(features.label, subject.classes);
       spectra.push(spectrum(features));
     }
