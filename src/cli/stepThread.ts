@@ -16,7 +16,13 @@ export function serveSteps<Step>(
   const reply = (message: Reply) => port.postMessage(message);
   port.on("message", async (step: Step) => {
     try {
-      const progress = (done: number, total: number) => reply({ kind: "progress", share: done / total });
+      let told = 0;
+      const progress = (done: number, total: number) => {
+        const share = done / total;
+        if (share - told < 0.01) return;
+        told = share;
+        reply({ kind: "progress", share });
+      };
       reply({ kind: "done", result: await run(step, progress) });
     } catch (error) {
       reply({ kind: "failed", error: error as Error });
