@@ -4,6 +4,7 @@ import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import { softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
+import { ACCUMULATED, isAccumulated } from "./accumulated.ts";
 import { profileFor } from "./delegate.ts";
 import {
   convolutionFactors,
@@ -308,6 +309,13 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   ...UNARY,
 };
 
+/** Nodes that are not of bytes alone; the first that a node is of. */
+const KINDS = [
+  { is: isAccumulated, rows: ACCUMULATED },
+  { is: isWide, rows: WIDE_LOWERINGS },
+  { is: isFloat, rows: FLOAT_LOWERINGS },
+];
+
 /** The row of a node, with its operands; undefined where no integer kernel exists. */
 export function siteOf(
   graph: Graph,
@@ -320,7 +328,7 @@ export function siteOf(
   const { attributes } = node;
   const given = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
   const site = { ...given, profile: profileFor(node.op, given) };
-  const own = isWide(site) ? WIDE_LOWERINGS : isFloat(site) ? FLOAT_LOWERINGS : LOWERINGS;
+  const own = KINDS.find(({ is }) => is(site))?.rows ?? LOWERINGS;
   const row = (own[node.op] ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
     | Lowering<OpName>
     | undefined;

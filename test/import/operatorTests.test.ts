@@ -261,6 +261,20 @@ describe("tests of one operator", () => {
     expect(result).toEqual({ outputs: 2, differing: [], notCompiled: "" });
   });
 
+  it.each(["MatMulInteger", "ConvInteger"])("have %s by kernels, its int32 sums as they are", (name) => {
+    const { inputs } = CASES[name];
+    const file = modelOf(CASES[name]);
+    const [own] = evaluateOnnx(file, referenceValues(inputs), name);
+    const base64 = text(Int32Array.from(own.data));
+    const outputs = [{ name: "y", dtype: "int32", shape: own.shape, base64 }];
+    const one_: OperatorCase = { inputs: written(inputs), runtime: undefined, outputs };
+    expect(verifyCase(file, one_, { profile, kernels }, name)).toEqual({
+      outputs: 2,
+      differing: [],
+      notCompiled: "",
+    });
+  });
+
   it("say what differs and why the kernels did not run", () => {
     const wrong = new Uint8Array(36).fill(7);
     const outputs = [{ name: "y", dtype: "uint8", shape: [2, 3, 3, 2], base64: text(wrong) }];

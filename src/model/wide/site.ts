@@ -5,8 +5,9 @@ import type { RescaledType } from "../../kernels/wide/args.ts";
 import { type Activation, type Attributes, type Tensor, windowAxis } from "../graph.ts";
 import { first, only, type Site, scaleOf, zeroPointOf } from "../site.ts";
 
-/** Whether a node reads or makes more than bytes: int16, or int32 as an audio front end gives it. */
+/** Whether a node reads or makes more than bytes: int16, or int32 as an audio front end gives it, if not to move it only. */
 export function isWide({ inputs: [x], output }: Site): boolean {
+  if (x.dtype === "int32" && output.dtype === "int32") return false;
   return [x, output].some(({ dtype }) => dtype === "int16" || dtype === "int32");
 }
 
