@@ -46,9 +46,10 @@ export async function defend(site: Site): Promise<Response> {
   const material = materialOf({ ...clean, labels }, suspects, asked.seed);
   const task: Task = { model, profile, defense, material, options, seed: asked.seed, classes: shape.classes };
   const identity = await identityOf(task, { clean, labels, suspects });
-  const most = site.limits.answers * shape.classes;
   const before =
-    asked.cursor === undefined ? new Float32Array(0) : await readCursor(identity, asked.cursor, most);
+    asked.cursor === undefined
+      ? new Float32Array(0)
+      : await readCursor(identity, asked.cursor, site.limits.answers);
   return lines((write) => inParts(site, task, { before, identity, write }), site.done);
 }
 
@@ -108,12 +109,13 @@ async function inParts(
 ): Promise<void> {
   const { model, profile, defense, material, options, seed } = task;
   const images = Math.max(PARTS, Math.floor(limits.work / workOf(model.graph)));
+  const most = Math.floor(limits.answers / task.classes);
   let answers = before;
   for (let part = 1; part <= PARTS; part++) {
     const allowed = Math.floor((images * part) / PARTS) - Math.floor((images * (part - 1)) / PARTS);
     const outcome = await engine.run(async (kernels): Promise<Outcome | undefined> => {
       const observed = askedSubject(kernels, model.graph, profile);
-      const { subject, begin, answers: given } = resumable(observed, answers, limits.answers);
+      const { subject, begin, answers: given } = resumable(observed, answers, most);
       begin(allowed);
       try {
         return await defense.run(subject, material, options, seededRandom(seed).fork(defense.id), () => {});

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { loadKernelModule } from "../../src/cli/wasm.ts";
+import type { Node } from "../../src/model/graph.ts";
 import { Waiting } from "../../src/worker/body.ts";
 import { readCursor, writeCursor } from "../../src/worker/cursor.ts";
 import { createHandler, type HandlerOptions, modelsInAssets } from "../../src/worker/index.ts";
+import { workOf } from "../../src/worker/limits.ts";
 import { equalSecretly } from "../../src/worker/token.ts";
+import { cnn } from "../cli/cnn.ts";
 import { formOf } from "./client.ts";
 
 const handler = async (options: Partial<HandlerOptions<unknown>>) => {
@@ -39,6 +42,29 @@ describe("a handler", () => {
     const form = formOf({ profile: "p", model: "m", input: new Uint8Array(1) });
     const response = await (await handler({ models, profiles }))("/run", { method: "POST", body: form });
     expect([response.status, await response.text()]).toEqual([500, '{"error":"internal error"}\n']);
+  });
+});
+
+describe("the work of a model", () => {
+  const shapes = ([height, width, depth]: number[]) => ({
+    name: "",
+    shape: [1, height, width, depth],
+    dtype: "int8" as const,
+  });
+  const one = (node: object, ...sizes: number[][]) =>
+    workOf({ name: "", tensors: sizes.map(shapes), nodes: [node as Node], inputs: [0], outputs: [1] });
+
+  it("is its multiply-accumulates, its values and the taps of its pools", () => {
+    const ends = { inputs: [0], outputs: [1], name: "" };
+    expect(one({ ...ends, op: "RELU", attributes: {} }, [4, 4, 3], [4, 4, 3])).toBe(8 * 96);
+    expect(one({ ...ends, op: "SOFTMAX", attributes: { beta: 1 } }, [1, 1, 10], [1, 1, 10])).toBe(128 * 20);
+    const pool = { filterHeight: 3, filterWidth: 2 };
+    expect(one({ ...ends, op: "MAX_POOL_2D", attributes: pool }, [4, 4, 3], [2, 2, 3])).toBe(
+      8 * 60 + 2 * 6 * 12,
+    );
+    const dense = cnn(8, 3).int8.nodes.findLast(({ op }) => op === "FULLY_CONNECTED")!;
+    const depth = cnn(8, 3).int8.tensors[dense.inputs[1]].shape[1];
+    expect(workOf({ ...cnn(8, 3).int8, nodes: [dense] })).toBe(3 * depth + 8 * (depth + 3));
   });
 });
 

@@ -32,8 +32,13 @@ export function send(
         resolve({ status: response.statusCode!, type, text: Buffer.concat(chunks).toString() });
       });
     });
-    // A refused body may break the connection after the answer has been read.
-    asked.on("error", (error) => !replied && reject(error));
+    asked.on("error", (error) => {
+      // A refused body may break the connection after the answer has been read.
+      if (replied) return;
+      // A connection that was kept may have been closed as idle while this was on its way.
+      if (asked.reusedSocket) resolve(send(url, { method, path, headers, body, slow }, agent));
+      else reject(error);
+    });
     if (body) asked.write(body);
     if (!slow) asked.end();
   });
