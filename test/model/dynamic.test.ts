@@ -13,7 +13,7 @@ import { seededRandom } from "../../src/random.ts";
 import { type LiteRt, runLiteRt, startLiteRt } from "../export/liteRt.ts";
 import { model, node, tensor } from "../import/onnxModels.ts";
 import { runOrt } from "../import/onnxRuntime.ts";
-import { graphOf, reals } from "./floatGraphs.ts";
+import { convolution, graphOf, reals } from "./floatGraphs.ts";
 
 const random = seededRandom(11);
 const codes = (count: number, low = -127) =>
@@ -117,6 +117,30 @@ describe("dynamic quantization", () => {
         : { ...filter, dtype: "int4", data: new Uint8Array(codes((inputs * outputs) / 2, -128).buffer) };
     return graph;
   }
+
+  it.each([
+    [6, 5, 8, 3, 1],
+    [6, 8, 16, 3, 2],
+    [5, 9, 10, 1, 1],
+    [6, 4, 8, 1, 2],
+  ])(
+    "a hybrid CONV_2D on %i rows of %i channels to %i, %i wide, stride %i, is LiteRT.js's",
+    async (...sizes) => {
+      const graph = convolution(...sizes);
+      const [, , outputs] = sizes;
+      const filter = graph.tensors[1];
+      graph.tensors[1] = {
+        ...filter,
+        dtype: "int8",
+        data: codes(elements(filter.shape)),
+        quantization: { scale: scales(outputs), zeroPoint: new Int32Array(outputs), axis: 0 },
+      };
+      const { shape } = graph.tensors[0];
+      const x = reals(elements(shape));
+      const [expected] = await runLiteRt(liteRt, exportTflite(graph), [x], [shape]);
+      for (const own of kernels) expect(compile(graph, js, own).run([x], 1)[0]).toEqual(expected);
+    },
+  );
 
   /** By hand: codes of [-0.3, 2] have a step of 2.3 / 255 or 2.3 / 127, and zero lies at 33 or 17. */
   it.each([

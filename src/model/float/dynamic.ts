@@ -97,7 +97,13 @@ interface Convolution extends Window, Bounds {
   dilationWidth: number;
 }
 
-/** rows: of a FULLY_CONNECTED. */
+/** Rows of the matrix product that XNNPACK makes of a 1x1 convolution, one a pixel; 1 for any other. */
+export const rowsOf = (args: Convolution) =>
+  args.filterHeight * args.filterWidth * args.strideHeight * args.strideWidth * args.groups === 1
+    ? args.outputHeight * args.outputWidth
+    : 1;
+
+/** rows: of a FULLY_CONNECTED, or of a convolution that is one. */
 export function prepareDynamic(site: Site, op: Weighted, args: Convolution, rows = 1) {
   const [, filter, bias] = site.inputs;
   const form = formOf(site);

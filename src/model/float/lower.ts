@@ -7,7 +7,7 @@ import { meanRuns } from "../../kernels/pool.ts";
 import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { windowArgs } from "../wide/site.ts";
-import { isDynamic, prepareDynamic, refuseDynamic } from "./dynamic.ts";
+import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { activation, constant, formOf, unary } from "./site.ts";
 
@@ -57,7 +57,7 @@ const conv2d: Lowering<"CONV_2D"> = {
       dilationHeight: attributes.dilationHeight,
       dilationWidth: attributes.dilationWidth,
     };
-    if (isDynamic(site)) return prepareDynamic(site, "CONV_2D", args);
+    if (isDynamic(site)) return prepareDynamic(site, "CONV_2D", args, rowsOfDynamic(args));
     return FLOAT_OPS.CONV_2D.prepare(kernels, { ...args, ...weightsOf(site), form: formOf(site) });
   },
 };
