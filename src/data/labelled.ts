@@ -145,8 +145,14 @@ async function inGroups<T, R>(
   work: (item: T, index: number) => Promise<R>,
 ): Promise<R[]> {
   const results: R[] = [];
-  for (let at = 0; at < items.length; at += TOGETHER)
-    results.push(...(await Promise.all(items.slice(at, at + TOGETHER).map((item, i) => work(item, at + i)))));
+  for (let at = 0; at < items.length; at += TOGETHER) {
+    const group = items.slice(at, at + TOGETHER).map((item, i) => work(item, at + i));
+    // Which of several faults is told must not depend on which is met first.
+    for (const each of await Promise.allSettled(group)) {
+      if (each.status === "rejected") throw each.reason;
+      results.push(each.value);
+    }
+  }
   return results;
 }
 
