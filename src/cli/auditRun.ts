@@ -17,21 +17,13 @@ import { loadKernelModule, loadTrainModule } from "./wasm.ts";
 
 export interface MeasureOptions extends Omit<AuditInputs, "kernels" | "images"> {
   data: AuditData;
-  told: Omit<AuditProvenance, "inputs">;
-  inputs: AuditProvenance["inputs"];
+  told: AuditProvenance;
   jobs: number;
   work: string;
 }
 
 /** Loads the images and measures, on threads, with a progress bar. */
-export async function measure({
-  data,
-  told,
-  inputs,
-  jobs,
-  work,
-  ...rest
-}: MeasureOptions): Promise<AuditEvidence> {
+export async function measure({ data, told, jobs, work, ...rest }: MeasureOptions): Promise<AuditEvidence> {
   const meter = startMeter(process.stderr);
   const [kernels, trainModule] = await Promise.all([loadKernelModule(), loadTrainModule()]);
   meter.expect(READING);
@@ -48,7 +40,11 @@ export async function measure({
   const all: AuditInputs = { ...rest, kernels, images: shared };
   const pool = startPool(workOf({ inputs: all, trainModule, work }), jobs, meter);
   try {
-    return await audit(all, { ...told, inputs: { ...inputs, data: sha256 } }, pool.execute as AuditExecute);
+    return await audit(
+      all,
+      { ...told, inputs: { ...told.inputs, data: sha256 } },
+      pool.execute as AuditExecute,
+    );
   } finally {
     meter.stop();
     await pool.close();

@@ -9,6 +9,7 @@ import { type AuditResult, judge } from "../../harness/audit/gate.ts";
 import type { AuditModel } from "../../harness/audit/inputs.ts";
 import { DEFAULT_POLICY, type Policy, parsePolicy } from "../../harness/audit/policy.ts";
 import { AUDIT_PRESETS } from "../../harness/audit/presets.ts";
+import { type AuditAsked, provenanceOf } from "../../harness/audit/provenance.ts";
 import type { AuditEvidence } from "../../harness/audit/result.ts";
 import { canonicalJson } from "../../harness/store.ts";
 import { classifierOf } from "../../model/classifier.ts";
@@ -136,30 +137,25 @@ async function evidenceOf(path: string, options: Options): Promise<AuditEvidence
   const { height, width, channels, classes } = classifier;
   const resize = (options.resize ?? null) as Resize | null;
   const data = await auditData({ ...options, resize }, { height, width, channels }, classes);
-  const kernels = await kernelDigests();
-  const preset = options.preset as keyof typeof AUDIT_PRESETS;
-  const told = {
-    command: commandOf(path, options),
-    file: path,
-    preset,
-    versions: { blindspot: manifest.version, tfjs: manifest.dependencies["@tensorflow/tfjs-core"] },
-    options: {
-      preset: AUDIT_PRESETS[preset],
-      resize,
-      inputRange: options.inputRange ?? null,
-      weightBits: options.weightBits,
+  const asked: AuditAsked = {
+    ...{ file: path, float: options.float ?? null, data: options.data, dataset: options.dataset ?? null },
+    ...{ trainingData: options.trainingData ?? null, resize, inputRange: options.inputRange ?? null },
+    ...{ profiles: options.profile, policy: options.policy ?? null },
+    preset: options.preset as keyof typeof AUDIT_PRESETS,
+    ...{ weightBits: options.weightBits, seed: options.seed },
+  };
+  const versions = { blindspot: manifest.version, tfjs: manifest.dependencies["@tensorflow/tfjs-core"] };
+  const { engine, ...told } = await provenanceOf(asked, {
+    ...{ model: model.sha256, float: float?.sha256 ?? null },
+    ...{
+      data: data.sha256,
+      training: data.trainingSha256,
+      profiles,
+      kernels: await kernelDigests(),
+      versions,
     },
-  };
-  const inputs = {
-    model: model.sha256,
-    float: float?.sha256 ?? null,
-    data: data.sha256,
-    training: data.trainingSha256,
-    profiles: Object.fromEntries(profiles.map((profile) => [profile.id, sha256(canonicalJson(profile))])),
-    kernels,
-  };
-  const engine = sha256(canonicalJson([told.versions, kernels, inputs.data, inputs.training]));
-  const name = `audit-${sha256(canonicalJson([inputs, told.options, options.seed, told.versions])).slice(0, 20)}.json`;
+  });
+  const name = `audit-${sha256(canonicalJson([told.inputs, told.options, options.seed, versions])).slice(0, 20)}.json`;
   const store = directoryStore(options.work);
   const known = await store.get(name);
   if (known) {
@@ -168,8 +164,8 @@ async function evidenceOf(path: string, options: Options): Promise<AuditEvidence
   }
   const { measure } = await import("../auditRun.ts");
   const evidence = await measure({
-    ...{ model, float, data, profiles, taken, engine, told, inputs },
-    preset: AUDIT_PRESETS[preset],
+    ...{ model, float, data, profiles, taken, engine, told },
+    preset: AUDIT_PRESETS[asked.preset],
     ...{
       seed: options.seed,
       weightBits: options.weightBits as 8 | 4,
@@ -195,25 +191,6 @@ async function kernelDigests(): Promise<Record<string, string>> {
     modules.map(async (name) => [name, sha256(await readFile(new URL(`build/${name}`, ROOT)))]),
   );
   return Object.fromEntries(digests);
-}
-
-/** As a reader can repeat it: without the options that do not change what is measured. */
-function commandOf(path: string, options: Options): string {
-  const given = [
-    `blindspot audit ${path}`,
-    options.float && `--float ${options.float}`,
-    `--data ${options.data}`,
-    options.dataset && `--dataset ${options.dataset}`,
-    options.trainingData && `--training-data ${options.trainingData}`,
-    options.resize && `--resize ${options.resize}`,
-    options.inputRange && `--input-range ${options.inputRange}`,
-    `--profile ${options.profile.join(" ")}`,
-    options.policy && `--policy ${options.policy}`,
-    `--preset ${options.preset}`,
-    options.weightBits !== 8 && `--weight-bits ${options.weightBits}`,
-    options.seed !== 1 && `--seed ${options.seed}`,
-  ];
-  return given.filter(Boolean).join(" ");
 }
 
 async function deliver(result: AuditResult, options: Options): Promise<void> {
