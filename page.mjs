@@ -40,14 +40,14 @@ export async function buildPage(profiles, out) {
   const { AUDIT_STYLE } = await import(new URL("src/report/audit/style.css.ts", import.meta.url).href);
   const versions = { blindspot: version, tfjs: dependencies["@tensorflow/tfjs-core"] };
   const page = await readFile("src/web/index.html", "utf8");
-  const models = [...page.matchAll(/data-file="([^"]+)"/g)].map(([, file]) => file);
+  const models = new Set(Array.from(page.matchAll(/data-(?:file|policy)="([^"]+)"/g), ([, file]) => file));
   await Promise.all([
     writeFile(`${out}/index.html`, page),
     copyFile("src/web/icon.svg", `${out}/icon.svg`),
     copyFile("build/kernels.simd.wasm", `${out}/kernels.simd.wasm`),
     copyFile("build/train.wasm", `${out}/train.wasm`),
     copyFile(`${tfjs}/dist/tfjs-backend-wasm-simd.wasm`, `${out}/tfjs-backend-wasm-simd.wasm`),
-    ...models.map((file) => copyFile(`models/${file}`, `${out}/models/${file}`)),
+    ...[...models].map((file) => copyFile(`models/${file}`, `${out}/models/${file}`)),
     writeFile(`${out}/site.json`, JSON.stringify({ versions, profiles })),
     writeFile(
       `${out}/style.css`,

@@ -2,9 +2,10 @@
 import { audit } from "../harness/audit/audit.ts";
 import { judge } from "../harness/audit/gate.ts";
 import type { AuditLab, AuditModel } from "../harness/audit/inputs.ts";
-import { DEFAULT_POLICY } from "../harness/audit/policy.ts";
+import { DEFAULT_POLICY, parsePolicy } from "../harness/audit/policy.ts";
 import { AUDIT_PRESETS } from "../harness/audit/presets.ts";
-import { canonicalJson, digest } from "../harness/store.ts";
+import { type AuditAsked, provenanceOf } from "../harness/audit/provenance.ts";
+import { digest } from "../harness/store.ts";
 import { importModel } from "../import/index.ts";
 import { classifierOf } from "../model/classifier.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -14,13 +15,15 @@ import { auditImages } from "./images.ts";
 import type { Platform } from "./platform.ts";
 import type { AuditDone, AuditEvent, AuditRequest, ModelFile } from "./protocol.ts";
 
+/** Of the weights of a float model on the devices. */
+const WEIGHT_BITS = 8;
+
 /** @throws DataError, ModelFormatError, UnsupportedOpError, RangeError. */
 export async function auditRequest(
   request: AuditRequest,
   platform: Platform,
   tell: (event: AuditEvent) => void,
 ): Promise<AuditDone> {
-  const { file, preset: presetName, seed } = { file: request.model.name, ...request };
   const profiles = profilesOf(await platform.profiles(), request.profiles);
   const [model, float] = [
     await auditModel(request.model),
@@ -29,13 +32,20 @@ export async function auditRequest(
   const { height, width, channels, classes } = classifierOf(model.graph, model.name);
   tell({ kind: "progress", title: "Reading the images", share: 0 });
   const data = await auditImages(request.images, { height, width, channels }, classes);
-  const [versions, kernels] = [await platform.versions(), await platform.digests()];
-  const preset = AUDIT_PRESETS[presetName as keyof typeof AUDIT_PRESETS];
-  const engine = await digest(canonicalJson([versions, kernels, data.cheap, null]));
+  const asked: AuditAsked = {
+    ...{ file: model.name, float: float?.name ?? null, data: data.path, resize: data.resize },
+    ...{ dataset: null, trainingData: null, inputRange: null, weightBits: WEIGHT_BITS },
+    ...{ profiles: request.profiles, policy: request.policy?.name ?? null },
+    ...{ preset: request.preset, seed: request.seed },
+  };
+  const { engine, ...told } = await provenanceOf(asked, {
+    ...{ model: model.sha256, float: float?.sha256 ?? null, data: data.cheap, training: null, profiles },
+    ...{ versions: await platform.versions(), kernels: await platform.digests() },
+  });
   const lab: AuditLab = {
     ...{ kernels: await platform.kernels(), backend: await platform.backend() },
-    ...{ model, float, images: data.images, profiles, preset, seed, engine },
-    ...{ taken: null, weightBits: 8 },
+    ...{ model, float, images: data.images, profiles, preset: AUDIT_PRESETS[request.preset], engine },
+    ...{ seed: request.seed, taken: null, weightBits: WEIGHT_BITS },
     store: {
       get: platform.store.get,
       put: async (name, bytes) => {
@@ -44,26 +54,9 @@ export async function auditRequest(
       },
     },
   };
-  const told = {
-    command: [
-      `blindspot audit ${file}`,
-      float && `--float ${float.name}`,
-      `--data ${data.path}`,
-      data.resize && `--resize ${data.resize}`,
-      `--profile ${request.profiles.join(" ")}`,
-      `--preset ${presetName}`,
-      seed !== 1 && `--seed ${seed}`,
-    ]
-      .filter(Boolean)
-      .join(" "),
-    ...{ file, preset: presetName, versions },
-    options: { preset, resize: data.resize, inputRange: null, weightBits: 8 },
-    inputs: {
-      ...{ model: model.sha256, float: float?.sha256 ?? null, data: data.sha256, training: null },
-      ...{ profiles: await profileDigests(profiles), kernels },
-    },
-  };
-  const result = judge(await audit(lab, told, trackedExecute(lab, tell)), DEFAULT_POLICY);
+  const provenance = { ...told, inputs: { ...told.inputs, data: data.sha256 } };
+  const policy = request.policy ? parsePolicy(request.policy.text, request.policy.name) : DEFAULT_POLICY;
+  const result = judge(await audit(lab, provenance, trackedExecute(lab, tell)), policy);
   tell({ kind: "progress", title: "Comparing the devices layer by layer", share: 0.97 });
   const { drawn } = await import("./drawn.ts");
   return drawn(result, await comparisonsOf(lab, result), lab.images.test);
@@ -79,9 +72,4 @@ function profilesOf(all: readonly Profile[], ids: readonly string[]): Profile[] 
     if (!found) throw new RangeError(`profile: expected one of ${all.length}, got ${id}`);
     return found;
   });
-}
-
-async function profileDigests(profiles: readonly Profile[]): Promise<Record<string, string>> {
-  const all = profiles.map(async (profile) => [profile.id, await digest(canonicalJson(profile))]);
-  return Object.fromEntries(await Promise.all(all));
 }

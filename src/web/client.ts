@@ -39,11 +39,16 @@ export class Client {
     event: (event: AuditEvent) => void = () => {},
   ): Promise<Services[Name]["output"]> {
     const id = ++this.#ids;
-    this.#worker ??= this.#start();
-    this.#worker.postMessage({ id, name, input });
+    this.warm();
+    this.#worker!.postMessage({ id, name, input });
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject, event });
     });
+  }
+
+  /** Loads the worker before anything is asked of it. */
+  warm(): void {
+    this.#worker ??= this.#start();
   }
 
   /** Stops whatever runs. What it had finished is not done again. */

@@ -75,5 +75,6 @@ export function chosenFiles({ files }: HTMLInputElement): NamedFile[] {
 
 const MODEL = /\.(tflite|onnx|blindspot)$/i;
 
-/** A model by its name; all else is taken for images. */
+/** Files by their names; all else is taken for images. */
 export const isModelName = (name: string): boolean => MODEL.test(name);
+export const isPolicyName = (name: string): boolean => /^[^/]+\.json$/i.test(name);

@@ -4,14 +4,22 @@ import { plural } from "../report/words.ts";
 import { Cancelled, Client } from "./client.ts";
 import { Devices } from "./devices.ts";
 import { byId } from "./elements.ts";
-import { chosenFiles, fileSource, filesOf, isModelName } from "./files.ts";
-import type { ImageSource, ImageSummary, ModelFile, ModelSummary, NamedFile } from "./protocol.ts";
+import { chosenFiles, fileSource, filesOf, isModelName, isPolicyName } from "./files.ts";
+import type {
+  AuditRequest,
+  ImageSource,
+  ImageSummary,
+  ModelFile,
+  ModelSummary,
+  NamedFile,
+} from "./protocol.ts";
 import { fetched, type Site } from "./site.ts";
 import { Work } from "./work.ts";
 
 const base = new URL(".", document.baseURI).href;
 const site: Site = await (await fetched(`${base}site.json`)).json();
 const client = new Client(base);
+client.warm();
 const devices = new Devices(site.profiles);
 const work = new Work();
 const runButton = byId("run", HTMLButtonElement);
@@ -21,7 +29,8 @@ const chosen: {
   model: { file: ModelFile; summary: ModelSummary } | null;
   float: ModelFile | null;
   images: ImageSource | null;
-} = { model: null, float: null, images: null };
+  policy: AuditRequest["policy"];
+} = { model: null, float: null, images: null, policy: null };
 
 /** Shows one line when something chosen is not what it should be; nothing that was chosen before is lost. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -73,16 +82,27 @@ function imagesText({ kind }: ImageSource, { name, images, classes }: ImageSumma
   return html`<b>${what}</b><small>${images > 0 && `${plural(images, "picture")} · `}${classes} classes</small>`;
 }
 
-/** A drop or choice of anything: models by their names, all else as images. */
+async function takePolicy(policy: AuditRequest["policy"]): Promise<void> {
+  if (policy) await client.ask("policy", policy);
+  chosen.policy = policy;
+  byId("policy-chosen").textContent = policy?.name ?? "The default: what fails the gate and what only warns.";
+}
+
+const policyFile = async ({ file }: NamedFile) => ({ name: file.name, text: await file.text() });
+
+/** A drop of anything: models and a policy by their names, all else as images. */
 async function take(files: readonly NamedFile[]): Promise<void> {
   const [model] = files.filter(({ path }) => isModelName(path));
-  const others = files.filter(({ path }) => !isModelName(path));
+  const [policy] = files.filter(({ path }) => isPolicyName(path));
+  const others = files.filter(({ path }) => !isModelName(path) && !isPolicyName(path));
+  if (policy) await takePolicy(await policyFile(policy));
   if (model) await takeModel(await modelFile(model.file));
   if (others.length > 0) await takeImages(fileSource(others));
 }
 
-async function trySample(file: string): Promise<void> {
+async function trySample(file: string, policy: string): Promise<void> {
   const bytes = new Uint8Array(await (await fetched(`${base}models/${file}`)).arrayBuffer());
+  await takePolicy({ name: policy, text: await (await fetched(`${base}models/${policy}`)).text() });
   chosen.float = null;
   await takeModel({ name: file, bytes });
   await takeImages({ kind: "signs" });
@@ -90,7 +110,7 @@ async function trySample(file: string): Promise<void> {
 }
 
 async function run(): Promise<void> {
-  const { model, float, images } = chosen;
+  const { model, float, images, policy } = chosen;
   const profiles = devices.chosen();
   if (!model) throw new Error("Model: expected one, got none");
   if (!images) throw new Error("Images: expected some, got none");
@@ -98,8 +118,9 @@ async function run(): Promise<void> {
   const seed = byId("seed", HTMLInputElement);
   if (!seed.checkValidity())
     throw new Error(`Seed: expected a whole number from 0 to 1000000, got ${seed.value || "none"}`);
-  const preset = document.querySelector<HTMLInputElement>("input[name=preset]:checked")!.value;
-  const request = { model: model.file, float, images, profiles, preset, seed: seed.valueAsNumber };
+  const checked = document.querySelector<HTMLInputElement>("input[name=preset]:checked")!;
+  const preset = checked.value as AuditRequest["preset"];
+  const request = { model: model.file, float, images, profiles, preset, seed: seed.valueAsNumber, policy };
   busy(true);
   work.begin(model.file.name);
   try {
@@ -128,13 +149,15 @@ const onFiles = (id: string, action: (files: NamedFile[]) => Promise<void>) => {
 };
 onFiles("model-file", async ([{ file }]) => takeModel(await modelFile(file)));
 onFiles("float-file", async ([{ file }]) => takeFloat(await modelFile(file)));
+onFiles("policy-file", async ([file]) => takePolicy(await policyFile(file)));
+byId("policy-default").addEventListener("click", () => attempt(() => takePolicy(null)));
 onFiles("images-folder", (files) => takeImages(fileSource(files)));
 onFiles("images-files", (files) => takeImages(fileSource(files)));
 
 byId("images-signs").addEventListener("click", () => attempt(() => takeImages({ kind: "signs" })));
 byId("samples").addEventListener("click", ({ target }) => {
-  const file = (target as HTMLElement).dataset.file;
-  if (file) attempt(() => trySample(file));
+  const { file, policy } = (target as HTMLElement).dataset;
+  if (file && policy) attempt(() => trySample(file, policy));
 });
 byId("setup").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,4 +1,5 @@
 /** What the page and its worker say to each other; plain data. */
+import type { AUDIT_PRESETS } from "../harness/audit/presets.ts";
 import type { Share } from "../harness/result.ts";
 
 export interface ModelFile {
@@ -39,8 +40,10 @@ export interface AuditRequest {
   images: ImageSource;
   /** Profile ids. */
   profiles: string[];
-  preset: string;
+  preset: keyof typeof AUDIT_PRESETS;
   seed: number;
+  /** JSON by the name of its file; null: the default. */
+  policy: { name: string; text: string } | null;
 }
 
 /** What is known of a device as soon as the model has run there. */
@@ -76,6 +79,8 @@ export interface AuditDone {
 
 /** What the worker can be asked: by name, what goes in and what comes out. */
 export interface Services {
+  /** Of a policy alone, to say what is wrong with it. */
+  policy: { input: NonNullable<AuditRequest["policy"]>; output: null };
   inspect: { input: { model: ModelFile }; output: ModelSummary };
   images: { input: { source: ImageSource; classes: number }; output: ImageSummary };
   audit: { input: AuditRequest; output: AuditDone };

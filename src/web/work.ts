@@ -1,6 +1,6 @@
 /** What runs and what came of it, for eyes and for ears. */
 import { html } from "../report/html/markup.ts";
-import { percent } from "../report/words.ts";
+import { count, percent } from "../report/words.ts";
 import { byId } from "./elements.ts";
 import type { AuditDone, AuditEvent, DeviceAnswer } from "./protocol.ts";
 
@@ -98,7 +98,7 @@ export class Work {
   #add({ title, profile, precision, accuracy, refused }: DeviceAnswer): void {
     this.#first.hidden = false;
     const says = accuracy
-      ? html`<b>${percent(accuracy.value)}</b> of ${accuracy.n} images right`
+      ? html`<b>${percent(accuracy.value)}</b> of ${count(accuracy.n)} images right`
       : html`<b class="warn">cannot run it</b> ${refused.join("; ")}`;
     this.#answers.insertAdjacentHTML(
       "beforeend",

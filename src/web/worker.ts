@@ -1,4 +1,5 @@
 /** The worker: everything that computes. Started by client.ts. */
+import { parsePolicy } from "../harness/audit/policy.ts";
 import { auditRequest } from "./audit.ts";
 import { inspectImages, inspectModelFile } from "./inspect.ts";
 import { platformOf } from "./platform.ts";
@@ -20,6 +21,10 @@ type Service<Name extends ServiceName> = (
 function servicesOf({ base, kept }: Start): { [Name in ServiceName]: Service<Name> } {
   const platform = platformOf(base, new Map(kept));
   return {
+    policy: async ({ name, text }) => {
+      parsePolicy(text, name);
+      return null;
+    },
     inspect: async ({ model }) => inspectModelFile(model),
     images: ({ source, classes }) => inspectImages(source, classes),
     audit: (request, tell) => auditRequest(request, platform, tell),
