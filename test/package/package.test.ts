@@ -125,9 +125,12 @@ describe("the packed package", () => {
     }
   });
 
-  it("names in NOTICE what a Worker that is bundled from it contains", async () => {
-    const { packages } = await bundle(path("node_modules/blindspot/dist/worker.js"), { runtime: "workerd" });
+  it("is a small Worker when it is bundled, and names in NOTICE what that contains", async () => {
+    const { code, packages } = await bundle(path("node_modules/blindspot/dist/worker.js"), {
+      runtime: "workerd",
+    });
     const notice = await readFile(path("node_modules/blindspot/NOTICE"), "utf8");
+    expect(code.length).toBeLessThan(1.3 * 2 ** 20);
     expect(packages.length).toBeGreaterThan(5);
     expect(packages.filter((name) => name !== "blindspot" && !notice.includes(`${name} (`))).toEqual([]);
   });
