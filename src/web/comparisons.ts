@@ -9,7 +9,7 @@ import { activationArray } from "../model/compile.ts";
 import type { Profile } from "../profile/schema.ts";
 
 /** Enough to see where devices part. */
-const IMAGES = 500;
+const IMAGES = 1000;
 
 /** One for each model that two or more of the devices run. */
 export async function comparisonsOf(lab: AuditLab, { devices }: AuditResult): Promise<Comparison[]> {

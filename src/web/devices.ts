@@ -4,8 +4,8 @@ import { html, type Markup } from "../report/html/markup.ts";
 import { byId } from "./elements.ts";
 import { FAMILIES, hides } from "./hidden.ts";
 
-/** Chosen at first: one that hides almost everything, and one that hides nothing but whose sums saturate. */
-const FIRST: ReadonlySet<string> = new Set(["stm32l4r5-cmsis-nn", "onnxruntime-x86-avx2"]);
+/** Chosen at first: two that hide much, and round differently. */
+const FIRST: ReadonlySet<string> = new Set(["stm32l4r5-cmsis-nn", "ethos-u85-tosa"]);
 
 export class Devices {
   readonly #list = byId("profiles");
@@ -50,7 +50,9 @@ export class Devices {
   #tell(): void {
     const labels = [...this.#list.querySelectorAll("label")];
     const shown = labels.filter(({ hidden }) => !hidden).length;
-    this.#found.textContent = `${this.chosen().length} chosen; ${shown} of ${labels.length} shown`;
+    const chosen = this.chosen();
+    const ids = chosen.length > 0 ? `: ${chosen.join(", ")}` : "";
+    this.#found.textContent = `${shown} of ${labels.length} shown, ${chosen.length} chosen${ids}`;
   }
 }
 

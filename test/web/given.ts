@@ -28,6 +28,9 @@ export async function givenFiles(): Promise<Folder> {
   };
   await write("model.tflite", exportTflite(cnn(SIDE, CLASSES.length).int8));
   await write("text.tflite", "no model");
+  const lax = { mustRun: false, failAbove: null, warnAbove: null };
+  await write("lax.json", JSON.stringify({ defenses: { neuralCleanse: lax } }));
+  await write("wrong.json", JSON.stringify({ defences: {} }));
   await write("broken/left/0.png", "no picture");
   await write("empty/left/notes.md", "nothing to see");
   const random = seededRandom(1);

@@ -83,6 +83,18 @@ describe.skipIf(!CHROMIUM)("the page", () => {
       expect(await page.locator("#answers li").allInnerTexts()).toHaveLength(2);
     });
 
+    it("judges again by a policy that is dropped", async () => {
+      const { page } = opened;
+      await drop(page, given("wrong.json"));
+      expect(await faultLine(page)).toBe(
+        "wrong.json: expected only the fields of the schema, got unknown field defences",
+      );
+      await drop(page, given("lax.json"));
+      await page.getByText("lax.json", { exact: true }).waitFor();
+      await chooseDevices(page, ...DEVICES);
+      expect(await audited(page)).toMatch(/^Yes\s+It may ship to 2 devices/);
+    });
+
     it("asks no other server for anything, and could not", async () => {
       expect(opened.urls.filter((url) => !url.startsWith(site.url) && !url.startsWith("blob:"))).toEqual([]);
     });
@@ -167,10 +179,10 @@ describe.skipIf(!CHROMIUM)("the page", () => {
     };
     await reach("find");
     await page.keyboard.type("esp32 a4");
-    expect(await page.textContent("#found")).toMatch(/^2 chosen; 3 of \d+ shown$/);
+    expect(await page.textContent("#found")).toMatch(/^3 of \d+ shown, 2 chosen: /);
     await reach("esp32-s3-esp-nn");
     await page.keyboard.press("Space");
-    expect(await page.textContent("#found")).toMatch(/^3 chosen; 3 of \d+ shown$/);
+    expect(await page.textContent("#found")).toMatch(/^3 of \d+ shown, 3 chosen: /);
     await reach("run");
     await page.keyboard.press("Enter");
     expect(await focused()).toBe("verdict");
