@@ -230,7 +230,10 @@ async function runDefense(
   if (lacking) return notRunnable(lacking, { forward: 0, backward: 0 });
   const options = defense.presets[lab.preset.defenses];
   const random = seededRandom(lab.seed).fork(defense.id);
-  return defense.run(await subject(), material(), options, random, progress);
+  const seen = await subject();
+  const outcome = await defense.run(seen, material(), options, random, progress);
+  const instead = outcome.measures.gradientFree === 1 && seen.missing.gradient;
+  return instead ? { ...outcome, reason: `${outcome.reason} There are no gradients: ${instead}.` } : outcome;
 }
 
 /** Why an audit lacks what a defense needs; null where it does not. */

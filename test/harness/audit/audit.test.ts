@@ -35,6 +35,13 @@ describe("an audit", () => {
     for (const { verdict, score } of evidence.cells) expect(verdict === "not runnable").toBe(score === null);
   });
 
+  it("says why Neural Cleanse went without gradients where it did", () => {
+    const free = evidence.cells.filter(({ measures }) => measures.gradientFree === 1);
+    expect(free.length).toBeGreaterThan(0);
+    for (const { reason } of free)
+      expect(reason).toMatch(/There are no gradients: A[2-4] gives no gradients: .*[^.]\.$/);
+  });
+
   it("runs STRIP and Fine-Pruning with the trigger that was found", () => {
     expect(cell(evidence, "strip", "QF").score).not.toBeNull();
     expect(cell(evidence, "finePruning", "QF").measures.asrBefore).toBeGreaterThan(0.1);

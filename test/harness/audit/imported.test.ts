@@ -120,13 +120,30 @@ describe.skipIf(!present)("MLPerf Tiny's ResNet-8 on CIFAR-10 (needs ../shared)"
 });
 
 describe.skipIf(
-  !existsSync(path("coral_mobilenet_v1_0.25_128_quant")) || !existsSync(path("tflm_person_detect")),
+  !existsSync(path("cfu_mnv2_160_035")) ||
+    !existsSync(path("coral_mobilenet_v1_0.25_128_quant")) ||
+    !existsSync(path("tflm_person_detect")),
 )("other shared models", () => {
   it("are refused in one line where there are more classes than a label has values", () => {
     const { graph, name } = read("coral_mobilenet_v1_0.25_128_quant");
     expect(() => classifierOf(graph, name)).toThrow(
       /^coral.*: expected one output of 2 to 256 scores, got 1001$/,
     );
+  });
+
+  it("name the operator that has no straight-through gradient", async () => {
+    const profile = await findProfile("stm32l4r5-cmsis-nn");
+    const { graph, name } = read("cfu_mnv2_160_035");
+    const backend = await startBackend(await loadTrainModule());
+    const subject = await integerSubject(await loadKernelModule(), backend, {
+      graph,
+      scheme: null,
+      profile,
+      name,
+    });
+    expect(subject.gradient).toBeUndefined();
+    expect(subject.missing.gradient).toBe("no straight-through gradient is known of SUB");
+    expect(subject.features).toBeDefined();
   });
 
   it("reads features before a 1x1 convolution", async () => {
