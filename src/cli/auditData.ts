@@ -1,9 +1,9 @@
 import { type ImageSet, select } from "../data/dataset.ts";
 import { DATASETS } from "../data/datasets.ts";
 import type { ImageShape, Resize } from "../data/fit.ts";
-import { halves, type ImageList, listImages, readImages } from "../data/labelled.ts";
+import { type ImageList, listImages, readImages } from "../data/labelled.ts";
+import { ownImages } from "../harness/audit/images.ts";
 import type { AuditImages } from "../harness/audit/inputs.ts";
-import { seededRandom } from "../random.ts";
 import { loadDataset } from "./dataset.ts";
 import { UsageError } from "./io.ts";
 import { nodeFiles } from "./nodeFiles.ts";
@@ -60,12 +60,9 @@ function ownData(
     sha256: { ...list.sha256, resize: resize ?? "none" },
     trainingSha256: training?.sha256 ?? null,
     load: async (progress) => {
-      const [clean, test] = halves(await readAs(list, shape, resize, progress), seededRandom(1));
-      const half = `Of the images given, one half (${clean.count}) was the defender's, the other (${test.count}) measured.`;
-      const images = {
-        ...{ name: list.path, classNames: list.classNames, clean, test, caveat: half },
-        training: training && (await trainingSet(training, list.classNames, shape, resize)),
-      };
+      const set = await readAs(list, shape, resize, progress);
+      const given = training && (await trainingSet(training, list.classNames, shape, resize));
+      const images = ownImages(list, set, given);
       return { images, sha256: list.sha256 };
     },
   };

@@ -10,7 +10,8 @@ import { shuffled } from "./split.ts";
 
 /** Raised when the same options give other images. */
 const VERSION = 1;
-const IMAGES = { train: 8600, held: 1720, test: 2150 };
+/** Of each split, unless other numbers are asked for. */
+export const SIGN_IMAGES = { train: 8600, held: 1720, test: 2150 };
 /** Frames of one track. */
 const FRAMES = { least: 5, most: 10 };
 /** Tracks that one class can have in one split. */
@@ -73,7 +74,7 @@ function digest(parameters: object, textures: Uint8Array[]): Promise<string> {
   return sha256(bytes);
 }
 
-function checkOptions({ path, heldShare }: LoadOptions, images: typeof IMAGES): void {
+function checkOptions({ path, heldShare }: LoadOptions, images: typeof SIGN_IMAGES): void {
   if (path !== undefined) throw new TypeError(`signs: expected no path (it is drawn), got ${path}`);
   if (heldShare !== undefined)
     throw new TypeError("signs: expected images.held for the held-out part, got heldShare");
@@ -87,7 +88,7 @@ function checkOptions({ path, heldShare }: LoadOptions, images: typeof IMAGES): 
 
 async function loadSigns(options: LoadOptions): Promise<Dataset> {
   const seed = options.seed ?? 1;
-  const images = { ...IMAGES, ...options.images };
+  const images = { ...SIGN_IMAGES, ...options.images };
   checkOptions(options, images);
   const random = seededRandom(seed).fork("signs");
   const textures = SIGN_CLASSES.map(drawTexture);

@@ -1,9 +1,9 @@
 /** The images of an audit: drawn signs, or what was dropped. */
 import type { ImageShape } from "../data/fit.ts";
-import { halves, listImages, readImages } from "../data/labelled.ts";
+import { listImages, readImages } from "../data/labelled.ts";
 import { signs } from "../data/signs.ts";
+import { ownImages } from "../harness/audit/images.ts";
 import type { AuditImages } from "../harness/audit/inputs.ts";
-import { seededRandom } from "../random.ts";
 import { droppedFiles } from "./files.ts";
 import type { ImageSource } from "./protocol.ts";
 
@@ -30,11 +30,9 @@ export async function auditImages(
   const files = droppedFiles(source);
   const list = await listImages(source.root, classes, files);
   const set = await readImages(list, shape, RESIZE, files);
-  const [clean, test] = halves(set, seededRandom(1));
-  const caveat = `Of the images given, one half (${clean.count}) was the defender's, the other (${test.count}) measured.`;
   return {
     ...{ path: list.path, resize: RESIZE, sha256: list.sha256, cheap: { ...list.sha256, resize: RESIZE } },
-    images: { name: list.path, classNames: list.classNames, clean, test, training: null, caveat },
+    images: ownImages(list, set, null),
   };
 }
 

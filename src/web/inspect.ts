@@ -1,6 +1,6 @@
 /** What a model and images are, before anything is run. */
 import { listImages } from "../data/labelled.ts";
-import { signs } from "../data/signs.ts";
+import { SIGN_IMAGES, signs } from "../data/signs.ts";
 import { isFloat } from "../harness/audit/models.ts";
 import { importModel } from "../import/index.ts";
 import { classifierOf } from "../model/classifier.ts";
@@ -17,7 +17,12 @@ export function inspectModelFile({ name, bytes }: ModelFile): ModelSummary {
 
 /** @throws DataError. */
 export async function inspectImages(source: ImageSource, classes: number): Promise<ImageSummary> {
-  if (source.kind === "signs") return { name: "signs", images: 3870, classes: signs.classNames.length };
+  if (source.kind === "signs")
+    return {
+      name: "signs",
+      images: SIGN_IMAGES.held + SIGN_IMAGES.test,
+      classes: signs.classNames.length,
+    };
   const list = await listImages(source.root, classes, droppedFiles(source));
   return { name: source.root, images: list.entries.length, classes: list.classNames.length };
 }
