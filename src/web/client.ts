@@ -53,9 +53,13 @@ export class Client {
 
   /** Stops whatever runs. What it had finished is not done again. */
   cancel(): void {
+    this.#end(new Cancelled("cancelled"));
+  }
+
+  #end(why: Error): void {
     this.#worker?.terminate();
     this.#worker = null;
-    this.#fail(new Cancelled("cancelled"));
+    this.#fail(why);
   }
 
   #start(): Worker {
@@ -67,7 +71,7 @@ globalThis.early = early;`;
     const worker = new Worker(url, { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#hear(data);
     worker.onerror = ({ message }) =>
-      this.#fail(new Error(`The worker stopped: ${message || "out of memory?"}`));
+      this.#end(new Error(`The worker stopped: ${message || "out of memory?"}`));
     const start: Start = { base: this.#base, kept: [...this.#kept] };
     worker.postMessage(start);
     return worker;

@@ -25,6 +25,8 @@ const work = new Work();
 const runButton = byId("run", HTMLButtonElement);
 const cancelButton = byId("cancel", HTMLButtonElement);
 
+const NO_TWIN = byId("float-chosen").textContent;
+
 const chosen: {
   model: { file: ModelFile; summary: ModelSummary } | null;
   float: ModelFile | null;
@@ -32,10 +34,13 @@ const chosen: {
   policy: AuditRequest["policy"];
 } = { model: null, float: null, images: null, policy: null };
 
+let running = false;
+
 /** Shows one line when something chosen is not what it should be; nothing that was chosen before is lost. */
 async function attempt(action: () => Promise<void>): Promise<void> {
   showFault("");
   try {
+    if (running) throw new Error("An audit is running: wait for it, or cancel it");
     await action();
   } catch (error) {
     if (!(error instanceof Cancelled)) showFault((error as Error).message);
@@ -63,7 +68,10 @@ async function takeModel(file: ModelFile): Promise<void> {
     html`<b>${file.name}</b><small>${summary.kind} · ${plural(summary.layers, "layer")} · ${sizeText(summary)} · ${summary.classes} classes</small>`.text;
 }
 
-async function takeFloat(file: ModelFile): Promise<void> {
+async function takeFloat(file: ModelFile | null): Promise<void> {
+  chosen.float = null;
+  byId("float-chosen").textContent = NO_TWIN;
+  if (!file) return;
   const summary = await client.ask("inspect", { model: file });
   if (summary.kind !== "float")
     throw new Error(`${file.name}: expected a float model, got one that holds integers`);
@@ -103,7 +111,7 @@ async function take(files: readonly NamedFile[]): Promise<void> {
 async function trySample(file: string, policy: string): Promise<void> {
   const bytes = new Uint8Array(await (await fetched(`${base}models/${file}`)).arrayBuffer());
   await takePolicy({ name: policy, text: await (await fetched(`${base}models/${policy}`)).text() });
-  chosen.float = null;
+  await takeFloat(null);
   await takeModel({ name: file, bytes });
   await takeImages({ kind: "signs" });
   await run();
@@ -133,7 +141,8 @@ async function run(): Promise<void> {
   }
 }
 
-function busy(running: boolean): void {
+function busy(now: boolean): void {
+  running = now;
   runButton.disabled = running;
   cancelButton.disabled = !running;
   for (const button of byId("samples").querySelectorAll("button")) button.disabled = running;
@@ -149,6 +158,7 @@ const onFiles = (id: string, action: (files: NamedFile[]) => Promise<void>) => {
 };
 onFiles("model-file", async ([{ file }]) => takeModel(await modelFile(file)));
 onFiles("float-file", async ([{ file }]) => takeFloat(await modelFile(file)));
+byId("float-none").addEventListener("click", () => attempt(() => takeFloat(null)));
 onFiles("policy-file", async ([file]) => takePolicy(await policyFile(file)));
 byId("policy-default").addEventListener("click", () => attempt(() => takePolicy(null)));
 onFiles("images-folder", (files) => takeImages(fileSource(files)));

@@ -60,6 +60,7 @@ export class Work {
 
   finish(done: AuditDone): void {
     this.#end(done.ship ? "ship" : "stop", done.answer, "Finished.", 1);
+    document.title = `${done.ship ? "Yes" : "No"}: may this model ship? (Blindspot)`;
     this.#answer.innerHTML = done.verdict;
     this.#reasons.innerHTML = done.reasons;
     this.#body.innerHTML = done.body;

@@ -152,6 +152,24 @@ describe.skipIf(!CHROMIUM)("the page", () => {
     await close();
   });
 
+  it("takes files that are chosen as those that are dropped, and nothing while it runs", async () => {
+    const { page, complaints, close } = await open(site.url);
+    await page.setInputFiles("#model-file", given("model.tflite"));
+    await page.getByText("model.tflite", { exact: true }).waitFor();
+    await page.setInputFiles("#images-folder", given("images"));
+    await page.getByText("images", { exact: true }).waitFor();
+    expect(await page.locator(".chosen small").allInnerTexts()).toEqual([
+      expect.stringMatching(/^integer · \d+ layers · 16 × 16 × 3, RGB · 4 classes$/),
+      "48 pictures · 4 classes",
+    ]);
+    await page.click("#run");
+    await drop(page, given("text.tflite"));
+    expect(await faultLine(page)).toBe("An audit is running: wait for it, or cancel it");
+    await finished(page);
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   it("can be stopped in the middle of the shipped model, and used again", async () => {
     const { page, complaints, close } = await open(site.url);
     await page.click("#samples button");
