@@ -21,6 +21,7 @@ const MODULES = [
 /** Each row is one file of dist/; exports and bin of package.json name them. */
 const ENTRIES = {
   index: "src/index.ts",
+  audit: "src/audit.ts",
   float: "src/float/index.ts",
   worker: "src/worker/index.ts",
   "cli/main": "src/cli/main.ts",

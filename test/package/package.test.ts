@@ -18,7 +18,9 @@ const MOST_BYTES = 2 * 2 ** 20;
 
 const older = await olderNodes();
 const readme = await readFile(join(ROOT, "README.md"), "utf8");
-const example = /## As a library[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)![1];
+const exampleOf = (text: string) => /## As a library[\s\S]*?```ts\n([\s\S]*?)```/.exec(text)![1];
+const example = exampleOf(readme);
+const auditExample = exampleOf(await readFile(join(ROOT, "docs/audit.md"), "utf8"));
 
 describe("the packed package", () => {
   let project: Sandbox;
@@ -28,6 +30,7 @@ describe("the packed package", () => {
     project = await packedProject();
     await writeFile(path("model.tflite"), exportTflite(cnn(32, 10).int8));
     await writeFile(path("example.ts"), example);
+    await writeFile(path("audit.ts"), auditExample);
   });
   afterAll(() => project?.remove());
 
@@ -65,11 +68,11 @@ describe("the packed package", () => {
   });
 
   for (const resolution of ["nodenext", "bundler"])
-    it(`compiles the README's example under ${resolution} resolution`, async () => {
+    it(`compiles the examples under ${resolution} resolution`, async () => {
       const module = resolution === "bundler" ? "esnext" : resolution;
       const options = ["--module", module, "--moduleResolution", resolution, "--target", "es2022"];
       const strict = ["--noEmit", "--strict", "--skipLibCheck", "--types", "node"];
-      const { stdout } = await run(tool("tsc"), [...options, ...strict, "example.ts"], {
+      const { stdout } = await run(tool("tsc"), [...options, ...strict, "example.ts", "audit.ts"], {
         cwd: project.directory,
       }).catch((error) => error);
       expect(stdout).toBe("");
@@ -78,6 +81,11 @@ describe("the packed package", () => {
   it("runs the README's example", async () => {
     const { stdout } = await run(process.execPath, ["example.ts"], { cwd: project.directory });
     expect(stdout).toMatch(/profile: 'stm32l4r5-cmsis-nn'[\s\S]*refused: \[\][\s\S]*Int8Array\(10\)/);
+  });
+
+  it("runs the audit's example", async () => {
+    const { stdout } = await run(process.execPath, ["audit.ts"], { cwd: project.directory });
+    expect(stdout).toMatch(/^## .*model\.tflite[\s\S]*stm32l4r5-cmsis-nn/);
   });
 
   it("goes through a bundler", async () => {
