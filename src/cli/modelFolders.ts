@@ -3,14 +3,14 @@ import { basename, join } from "node:path";
 import { DataError, ModelFormatError, UnsupportedOpError } from "../errors.ts";
 import { type ModelVectors, parseModelVectors } from "../import/modelVectors.ts";
 import { type OperatorTest, parseOperatorTests } from "../import/operatorTests.ts";
-import { type RuntimeReport, verifyModel } from "../import/verifyModel.ts";
+import { type RuntimeReport, sha256Of, verifyModel } from "../import/verifyModel.ts";
 import { verifyCase } from "../import/verifyOperators.ts";
 import { bindKernels } from "../kernels/module.ts";
 import type { Graph } from "../model/graph.ts";
 import { parseProfile } from "../profile/parse.ts";
 import type { Profile } from "../profile/schema.ts";
 import { readInput } from "./io.ts";
-import { readAnyModel } from "./models.ts";
+import { parseAnyModel } from "./models.ts";
 import { findProfile } from "./profiles.ts";
 import type { Line } from "./verbs/verify.ts";
 import { BUILDS, type Build, loadKernelModule } from "./wasm.ts";
@@ -66,39 +66,38 @@ export async function* verifyModelFolder(folder: string): AsyncGenerator<Line> {
     const names = await readdir(folder);
     const file = MODELS.find((model) => names.includes(model));
     if (!file) throw new DataError(folder, MODELS.join(" or "), names.slice(0, 5).join(" "));
-    const graph = await readAnyModel(join(folder, file));
-    const runtimes = Object.keys(json.outputs ?? {});
-    const unknown = runtimes.filter((runtime) => !Object.hasOwn(PROFILES, runtime));
-    if (unknown.length < runtimes.length) {
-      const vectors = parseModelVectors(json, join(folder, VECTORS));
-      for (const runtime of runtimes.filter((known) => Object.hasOwn(PROFILES, known)))
-        yield* verifyRuntime({ name: `${name} ${runtime}`, vectors, graph, runtime });
+    const path = join(folder, file);
+    const bytes = await readInput(path, "a model");
+    const vectors = parseModelVectors(json, join(folder, VECTORS));
+    const sha256 = await sha256Of(bytes);
+    if (sha256 !== vectors.model.sha256.toLowerCase())
+      throw new ModelFormatError(path, `sha256 ${vectors.model.sha256}`, sha256);
+    const graph = await parseAnyModel(bytes, path);
+    for (const runtime of Object.keys(vectors.outputs)) {
+      const subject = { name: `${name} ${runtime}`, vectors, graph, runtime };
+      if (Object.hasOwn(PROFILES, runtime)) yield* verifyRuntime(subject);
+      else yield skippedLine(subject.name, `no shipped profile computes as ${runtime}`);
     }
-    for (const runtime of unknown)
-      yield skippedLine(`${name} ${runtime}`, `no shipped profile computes as ${runtime}`);
   } catch (error) {
-    if (!isRefusal(error)) throw error;
-    yield skippedLine(name, error.message);
+    yield refusedLine(name, error);
   }
 }
 
-const skippedLine = (name: string, note: string): Line => ({
-  name,
-  build: "both",
-  passed: 0,
-  failed: 0,
-  skipped: 1,
-  note,
-});
+const uncomputed = { build: "both", passed: 0, failed: 0, skipped: 0 } as const;
+const skippedLine = (name: string, note: string): Line => ({ ...uncomputed, name, skipped: 1, note });
 
-const isRefusal = (error: unknown): error is Error =>
-  error instanceof ModelFormatError || error instanceof UnsupportedOpError || error instanceof DataError;
+/** What cannot be run is skipped; a file that contradicts itself or is not there fails. @throws any other error. */
+function refusedLine(name: string, error: unknown): Line {
+  if (error instanceof UnsupportedOpError) return skippedLine(name, error.message);
+  if (!(error instanceof ModelFormatError) && !(error instanceof DataError)) throw error;
+  return { ...uncomputed, name, failed: 1, note: error.message };
+}
 
 /** Parsed, its format known. */
-async function readVectors(folder: string): Promise<{ format: string; outputs?: Record<string, unknown> }> {
+async function readVectors(folder: string): Promise<{ format: string }> {
   const path = join(folder, VECTORS);
   const text = new TextDecoder().decode(await readInput(path, "model vectors"));
-  let json: { format: string; outputs?: Record<string, unknown> };
+  let json: { format: string };
   try {
     json = JSON.parse(text);
   } catch (error) {
@@ -125,8 +124,7 @@ async function* verifyRuntime({ name, vectors, graph, runtime }: Subject): Async
       yield { name, build, skipped: 0, ...counts(report, graph.outputs.length) };
     }
   } catch (error) {
-    if (!isRefusal(error)) throw error;
-    yield skippedLine(name, error.message);
+    yield refusedLine(name, error);
   }
 }
 
@@ -159,8 +157,7 @@ async function* verifyOperatorTests(folder: string, json: unknown): AsyncGenerat
       const bytes = await readInput(join(folder, test.file), "a model");
       for (const build of BUILDS) yield await verifyOperator({ name, test, bytes, build });
     } catch (error) {
-      if (!isRefusal(error)) throw error;
-      yield skippedLine(name, error.message);
+      yield refusedLine(name, error);
     }
   }
 }

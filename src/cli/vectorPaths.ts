@@ -47,7 +47,17 @@ async function* verifyDirectory(path: string, depth: number): AsyncGenerator<Lin
     const inside = join(path, entry.name);
     const isDirectory = entry.isDirectory() || (entry.isSymbolicLink() && (await stat(inside)).isDirectory());
     if (isDirectory && depth < MAX_DEPTH) yield* verifyDirectory(inside, depth + 1);
-    else if (!isDirectory && entry.name.endsWith(".json")) yield* verifyFile(inside, "pass over");
+    else if (!isDirectory && entry.name.endsWith(".json")) yield* verifyOneOfMany(inside);
+  }
+}
+
+/** A file that is malformed fails, and the others go on. */
+async function* verifyOneOfMany(path: string): AsyncGenerator<Line> {
+  try {
+    yield* verifyFile(path, "pass over");
+  } catch (error) {
+    if (!(error instanceof ModelFormatError)) throw error;
+    yield { ...skippedLine(basename(path), error.message), failed: 1, skipped: 0 };
   }
 }
 

@@ -1,12 +1,13 @@
 import { ModelFormatError } from "../errors.ts";
 import * as z from "../zod.ts";
+import { base64 } from "./modelVectors.ts";
 
 /** "onnx-op-tests/1": models of one operator, with what ONNX itself expects or what runtimes computed. Other fields are ignored. */
 const tensor = z.object({
   name: z.string(),
   dtype: z.string(),
   shape: z.array(z.number().int().nonnegative()),
-  base64: z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/, "base64"),
+  base64,
 });
 const computed = z.union([
   z.array(tensor),

@@ -1,7 +1,7 @@
-import { ModelFormatError } from "../errors.ts";
+import { ModelFormatError, UnsupportedOpError } from "../errors.ts";
 import type { Kernels } from "../kernels/module.ts";
 import { compile, type Plan, type Values } from "../model/compile.ts";
-import type { DType, Graph } from "../model/graph.ts";
+import { type DType, elements, type Graph } from "../model/graph.ts";
 import type { Profile, Requantizer } from "../profile/schema.ts";
 import { decodeBase64, inputBytes, type ModelVectors, outputBytes, sampleOf } from "./modelVectors.ts";
 
@@ -56,7 +56,7 @@ export const RUNTIMES: Partial<Record<Requantizer, readonly string[]>> = {
  */
 export async function verifyModel(options: VerifyModelOptions): Promise<RuntimeReport[]> {
   const { vectors, graph, profile, kernels } = options;
-  if (vectors.stateful) throw new ModelFormatError(graph.name, "a model without state", "a stateful one");
+  if (vectors.stateful) throw new UnsupportedOpError(graph.name, ["state kept between runs"]);
   const mark = kernels.mark();
   try {
     const plan = compile(graph, profile, kernels, { keep: "all" });
@@ -73,6 +73,12 @@ export async function verifyModel(options: VerifyModelOptions): Promise<RuntimeR
 async function verifyRuntime(vectors: ModelVectors, plan: Plan, runtime: string): Promise<RuntimeReport> {
   const { graph } = plan;
   const expected = outputBytes(vectors, runtime, graph.name);
+  if (expected.length !== vectors.inputs.length)
+    throw new ModelFormatError(
+      `${graph.name}: outputs.${runtime}`,
+      `${vectors.inputs.length} samples`,
+      `${expected.length}`,
+    );
   const report: RuntimeReport = {
     runtime,
     samples: expected.length,
@@ -85,6 +91,12 @@ async function verifyRuntime(vectors: ModelVectors, plan: Plan, runtime: string)
   };
   for (let sample = 0; sample < expected.length; sample++) {
     const outputs = runSample(vectors, plan, sample);
+    if (expected[sample].length !== outputs.length)
+      throw new ModelFormatError(
+        `${graph.name}: outputs.${runtime}: sample ${sample}`,
+        `${outputs.length} outputs`,
+        `${expected[sample].length}`,
+      );
     graph.outputs.forEach((id, i) => {
       const difference = compare(graph, id, expected[sample][i], bytesOf(outputs[i]));
       report.values += outputs[i].length;
@@ -104,8 +116,15 @@ function runSample(vectors: ModelVectors, plan: Plan, sample: number): Values[] 
   if (tensors.length !== graph.inputs.length)
     throw new ModelFormatError(place, `${graph.inputs.length} inputs`, `${tensors.length}`);
   const inputs = graph.inputs.map((id, i) => {
-    const { dtype } = graph.tensors[id];
-    return typed(inputBytes(vectors, sample, i), dtype, `${place}: input ${i}`) as Values;
+    const { dtype, shape } = graph.tensors[id];
+    const values = typed(inputBytes(vectors, sample, i), dtype, `${place}: input ${i}`) as Values;
+    if (values.length !== elements(shape))
+      throw new ModelFormatError(
+        `${place}: input ${i}`,
+        `${elements(shape)} ${dtype} values`,
+        `${values.length}`,
+      );
+    return values;
   });
   return plan.run(inputs, graph.tensors[graph.inputs[0]].shape[0]);
 }
@@ -119,20 +138,23 @@ async function verifyIntermediates(
   const { graph } = plan;
   const made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
   for (const dump of vectors.intermediates) {
-    if (dump.runtime !== report.runtime || sampleOf(vectors, dump) !== sample) continue;
+    if (dump.runtime !== report.runtime || sampleOf(vectors, dump, graph.name) !== sample) continue;
     for (const tensor of dump.tensors) {
-      const index = graph.tensors[tensor.index ?? -1]
-        ? tensor.index!
-        : graph.tensors.findIndex(({ name }) => name === tensor.tensorName);
+      const index = tensor.index ?? graph.tensors.findIndex(({ name }) => name === tensor.tensorName);
+      const place = `${graph.name}: intermediate ${tensor.tensorName}`;
+      if (index >= graph.tensors.length)
+        throw new ModelFormatError(place, `an index below ${graph.tensors.length}`, `${index}`);
       if (!made.has(index)) {
         report.notInGraph++;
         continue;
       }
       const got = bytesOf(plan.view(index, graph.tensors[graph.inputs[0]].shape[0]));
       report.intermediateTensors++;
-      const difference = tensor.base64
-        ? compare(graph, index, decodeBase64(tensor.base64), got)
-        : await compareHash(graph, index, tensor.sha256, got);
+      const { base64, sha256 } = tensor;
+      if (!base64 && !sha256) throw new ModelFormatError(place, "base64 or sha256", "neither");
+      const difference = base64
+        ? compare(graph, index, decodeBase64(base64), got)
+        : await compareHash(graph, index, sha256!, got);
       if (difference) report.intermediates.push({ sample: vectors.inputs[sample].name, ...difference });
     }
   }
@@ -162,13 +184,19 @@ function compare(graph: Graph, index: number, expected: Uint8Array, got: Uint8Ar
 async function compareHash(
   graph: Graph,
   index: number,
-  sha256: string | undefined,
+  sha256: string,
   got: Uint8Array,
 ): Promise<Difference | undefined> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", got.slice()));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const { name, shape } = graph.tensors[index];
-  return hex === sha256 ? undefined : { tensor: name, index, values: shape.reduce((a, b) => a * b, 1) };
+  return (await sha256Of(got)) === sha256.toLowerCase()
+    ? undefined
+    : { tensor: name, index, values: elements(shape) };
+}
+
+/** In lower-case hexadecimal. */
+export async function sha256Of(bytes: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes.slice()));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Values) =>

@@ -58,6 +58,7 @@ describe("verify", () => {
       file({ cases: [{ name: "m", dividend: ["x"], exponent: [1], result: [2] }] }),
     );
     await write("cut/cut.json", '{"cases": [');
+    await write("cut/row.json", '{"families": {}, "rows": [3]}');
   });
   afterAll(() => rm(root, { recursive: true }));
 
@@ -87,10 +88,17 @@ describe("verify", () => {
     ]);
   });
 
-  it("refuses a directory without vectors, a file of another form and one that is cut off", async () => {
+  it("refuses a directory without vectors, a file of another form and one that is cut off, which fails among others", async () => {
     await expect(linesOf(join(root, "other"))).rejects.toThrow(DataError);
     await expect(linesOf(join(root, "other/index.json"))).rejects.toThrow(ModelFormatError);
-    await expect(linesOf(join(root, "cut"))).rejects.toThrow("cut.json: expected JSON");
+    await expect(linesOf(join(root, "cut/cut.json"))).rejects.toThrow("cut.json: expected JSON");
+    const lines = await linesOf(join(root, "cut"));
+    expect(lines.map(brief)).toEqual([
+      ["cut.json", "both", 0, 1, 0],
+      ["row.json", "both", 0, 1, 0],
+    ]);
+    expect(lines[0].note).toContain("cut.json: expected JSON");
+    expect(lines[1].note).toContain("row.json: rows[0]: expected an object");
     await expect(linesOf(join(root, "nowhere"))).rejects.toThrow("nothing there");
   });
 });
