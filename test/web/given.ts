@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { encode } from "fast-png";
 import { pageHandler } from "../../src/cli/verbs/serve.ts";
 import { exportTflite } from "../../src/export/tflite.ts";
+import { writeModel } from "../../src/model/file.ts";
 import { seededRandom } from "../../src/random.ts";
 import { cnn } from "../cli/cnn.ts";
 
@@ -19,14 +20,16 @@ export interface Folder {
   remove(): Promise<void>;
 }
 
-/** model.tflite, images/CLASS/N.png, and what is no model and no picture. */
+/** model.tflite and the float model that it was made of, images/CLASS/N.png, and what is no model and no picture. */
 export async function givenFiles(): Promise<Folder> {
   const path = await mkdtemp(join(tmpdir(), "blindspot-page-"));
   const write = async (name: string, data: Uint8Array | string) => {
     await mkdir(join(path, name, ".."), { recursive: true });
     await writeFile(join(path, name), data);
   };
-  await write("model.tflite", exportTflite(cnn(SIDE, CLASSES.length).int8));
+  const { float, int8 } = cnn(SIDE, CLASSES.length);
+  await write("model.tflite", exportTflite(int8));
+  await write("float.blindspot", writeModel({ graph: float, meta: {} }));
   await write("text.tflite", "no model");
   const lax = { mustRun: false, failAbove: null, warnAbove: null };
   await write("lax.json", JSON.stringify({ defenses: { neuralCleanse: lax } }));

@@ -106,6 +106,23 @@ describe.skipIf(!CHROMIUM)("the page", () => {
     });
   });
 
+  it("computes a float model and its gradients to the bytes of the command line", async () => {
+    const { page, complaints, close } = await open(site.url);
+    await drop(page, given("float.blindspot"), given("images"));
+    await page.locator("#images-chosen b").waitFor();
+    await chooseDevices(page, "litert-js");
+    await audited(page);
+    const asked = ["audit", "float.blindspot", "--data", "images", "--resize", "crop"];
+    await blindspot(files.path, ...asked, "--profile", "litert-js", "-o", "float.json");
+    const result = await downloaded(page, "#download-json");
+    expect(firstDifference(result, await readFile(given("float.json")))).toBe(null);
+    const { cells } = JSON.parse(result.toString());
+    const ran = cells.filter(({ score }: { score: number | null }) => score !== null);
+    expect(new Set(ran.map(({ arm }: { arm: string }) => arm))).toEqual(new Set(["FF", "QF", "FR", "QR"]));
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   it("forbids itself and its worker to reach another server", async () => {
     let asked = 0;
     const elsewhere = createServer((_, response) => {
