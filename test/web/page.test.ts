@@ -233,6 +233,8 @@ describe.skipIf(!CHROMIUM)("the page", () => {
       await drop(page, given("model.tflite"), given("images"));
       await page.waitForSelector("#images-chosen b");
       await audited(page);
+      const { total, shifts } = await layoutShift(page);
+      expect(total, JSON.stringify(shifts)).toBeLessThan(0.02);
       for (const details of await page.locator("#body details").all())
         await details.evaluate("(element) => { element.open = true; }");
       expect(await accessibilityFaults(page)).toEqual([]);
