@@ -31,7 +31,7 @@ export function inspectText(
     `MACs         ${count(totals.macs)} an inference, in convolutions and fully connected layers`,
     `weights      ${bytes(totals.weightBytes)} of constants as stored`,
     `activations  ${bytes(totals.arenaBytes)} at most at one time (batch of one, by the plan of lifetimes)`,
-    ...(target ? ["", ...targetLines(target)] : []),
+    ...(target ? ["", ...targetLines(target), ...floatLines(nodes)] : []),
   ].join("\n");
 }
 
@@ -94,6 +94,18 @@ function targetLines(target: TargetInfo): string[] {
     fitText("flash", target.flash),
     fitText("RAM", target.ram),
     `latency      ${latencyText(latency)}`,
+  ];
+}
+
+/** What to do with a float model that is meant for a device. */
+function floatLines(nodes: readonly NodeInfo[]): string[] {
+  const weights = nodes.flatMap((node) => node.weights ?? []);
+  if (weights.length === 0 || weights.some(({ granularity }) => granularity !== "none")) return [];
+  return [
+    wrapped(
+      "note         as it is, in float: `blindspot quantize` makes the integers that a device is given, and `blindspot audit` judges a float model by them",
+      13,
+    ),
   ];
 }
 

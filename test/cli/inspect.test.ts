@@ -48,6 +48,15 @@ describe("the convention of an image input", () => {
 });
 
 describe("an inspection", () => {
+  it("tells what to do with a float model that is meant for a device", async () => {
+    const profile = await findProfile("ethos-u65");
+    const kernels = await bindKernels(await loadKernelModule());
+    const text = (graph: typeof floatCnn) =>
+      inspectText(inspectModel(graph), "m", "f", inspectTarget(graph, profile, kernels));
+    expect(text(floatCnn)).toContain("blindspot quantize");
+    expect(text(int8Cnn)).not.toContain("blindspot quantize");
+  });
+
   it("counts parameters, MACs and bytes", () => {
     const { nodes, totals } = inspectModel(int8Cnn);
     const [conv] = nodes;
