@@ -13,7 +13,17 @@ import { OPS } from "./ops.ts";
 import { setParam, writeParams } from "./params.ts";
 import { quirkOutputs } from "./quirks.ts";
 import { type Fields, MAX_ELEMENTS, MAX_SIDE } from "./vectorFile.ts";
-import { checkWork, dilatedWindow, INT32, type Prepare, SHIFT, type Stray, window } from "./vectorShapes.ts";
+import {
+  checkWork,
+  dilatedWindow,
+  INT32,
+  type Prepare,
+  poolWindow,
+  SHIFT,
+  type Stray,
+  sumScaling,
+  window,
+} from "./vectorShapes.ts";
 import { WIDE_PREPARE } from "./wide/vectors.ts";
 
 function output(params: Fields): Output {
@@ -88,7 +98,7 @@ const convolution =
       outputDepth,
       groups,
     };
-    checkWork(params, batches * OPS.CONV_2D.macs(args));
+    checkWork(fields, batches * OPS.CONV_2D.macs(args));
     const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
     return {
       step: OPS.CONV_2D.prepare(kernels, args),
@@ -122,7 +132,7 @@ const depthwise =
       inputOffset: inputOffset(params),
       depthMultiplier,
     };
-    checkWork(params, batches * OPS.DEPTHWISE_CONV_2D.macs(args));
+    checkWork(fields, batches * OPS.DEPTHWISE_CONV_2D.macs(args));
     const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
     return {
       step: OPS.DEPTHWISE_CONV_2D.prepare(kernels, args),
@@ -150,7 +160,7 @@ const fullyConnected =
       inputOffset: inputOffset(params),
       filterOffset: params.has("filter_offset") ? inputOffset(params, "filter_offset") : 0,
     };
-    checkWork(params, batches * OPS.FULLY_CONNECTED.macs(args));
+    checkWork(fields, batches * OPS.FULLY_CONNECTED.macs(args));
     const input = fields.int8("input", batches * inputDepth);
     return {
       step: OPS.FULLY_CONNECTED.prepare(kernels, args),
@@ -160,28 +170,34 @@ const fullyConnected =
     };
   };
 
-/** average: every window must hold a tap, for there is nothing to divide by otherwise. */
+/** Padding: as of the convolution that this one transposes. */
+const transposeConvolution: Prepare = (kernels, fields, requantizer) => {
+  const params = fields.record("params");
+  const [outputs, filterHeight, filterWidth, depth] = params.shape("filter_shape_ohwi", 4);
+  const { batches, outputDepth, shape } = window(params, filterHeight, filterWidth);
+  if (outputs !== outputDepth || depth !== shape.inputDepth)
+    params.fail("filter_shape_ohwi", `filters from ${shape.inputDepth} to ${outputDepth} channels`);
+  if (shape.padTop >= filterHeight || shape.padLeft >= filterWidth)
+    params.fail("pad_top", "padding below the filter's size");
+  const args = {
+    ...shape,
+    ...output(params),
+    ...fixedPoint(fields, requantizer, outputDepth),
+    ...weights(fields, 8, outputs * filterHeight * filterWidth * depth, outputDepth),
+    inputOffset: inputOffset(params),
+    outputDepth,
+  };
+  const taps = filterHeight * filterWidth * depth * outputDepth;
+  checkWork(fields, batches * shape.outputHeight * shape.outputWidth * taps);
+  const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * depth);
+  return { step: OPS.TRANSPOSE_CONV.prepare(kernels, args), inputs: [input], batches };
+};
+
 const pool =
   (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Prepare =>
   (kernels, fields) => {
     const params = fields.record("params");
-    const { batches, outputDepth, shape } = window(
-      params,
-      params.integer("filter_h", 1, MAX_SIDE),
-      params.integer("filter_w", 1, MAX_SIDE),
-    );
-    if (outputDepth !== shape.inputDepth) params.fail("output_shape_nhwc", `${shape.inputDepth} channels`);
-    const reaches = (outputs: number, stride: number, pad: number, filter: number, input: number) =>
-      pad < filter && (outputs - 1) * stride - pad < input;
-    const { strideHeight, strideWidth, padTop, padLeft, filterHeight, filterWidth } = shape;
-    if (
-      !reaches(shape.outputHeight, strideHeight, padTop, filterHeight, shape.inputHeight) ||
-      !reaches(shape.outputWidth, strideWidth, padLeft, filterWidth, shape.inputWidth)
-    ) {
-      params.fail("output_shape_nhwc", "windows that reach into the image");
-    }
-    const taps = Math.min(filterHeight, shape.inputHeight) * Math.min(filterWidth, shape.inputWidth);
-    checkWork(params, batches * shape.outputHeight * shape.outputWidth * outputDepth * taps);
+    const { batches, shape } = poolWindow(fields, params);
     const input = fields.int8("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
     const step = OPS[op].prepare(kernels, { ...shape, ...activation(params) });
     return { step, inputs: [input], batches };
@@ -206,13 +222,7 @@ const add: Prepare = (kernels, fields, requantizer) => {
   const args = {
     ...shared,
     requantizer,
-    leftShift: params.integer("left_shift", 0, 30),
-    input1Multiplier: params.integer("input1_multiplier", ...INT32),
-    input1Shift: params.integer("input1_shift", ...SHIFT),
-    input2Multiplier: params.integer("input2_multiplier", ...INT32),
-    input2Shift: params.integer("input2_shift", ...SHIFT),
-    outputMultiplier: params.integer("output_multiplier", ...INT32),
-    outputShift: params.integer("output_shift", ...SHIFT),
+    ...sumScaling(params),
   };
   const quirks = () => quirkOutputs("ADD", args, inputs, 1);
   return { step: OPS.ADD.prepare(kernels, args), inputs, batches: 1, quirks };
@@ -309,6 +319,8 @@ export const PREPARE: Record<string, Prepare> = {
   arm_depthwise_conv_3x3_s8: depthwise(8),
   arm_depthwise_conv_s8_opt: depthwise(8),
   arm_depthwise_conv_s4_opt: depthwise(4),
+  arm_transpose_conv_s8: transposeConvolution,
+  arm_transpose_conv_wrapper_s8: transposeConvolution,
   arm_fully_connected_wrapper_s8: fullyConnectedWrapper,
   arm_requantize_mve: requantizeHelper("arm_requantize_mve"),
   arm_requantize_mve_32x4: requantizeHelper("arm_requantize_mve_32x4"),

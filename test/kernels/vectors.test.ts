@@ -170,6 +170,63 @@ describe("a vector file", () => {
     expect(() => verify(file)).toThrow(`x.json: cases[0] "double-plus-one": ${field}`);
   });
 
+  const int16 = (...values: number[]) => Buffer.from(Int16Array.from(values).buffer).toString("base64");
+  const wide = { activation_min: -32768, activation_max: 20000 };
+  const pool = {
+    ...wide,
+    ...{ input_shape_nhwc: [1, 1, 3, 1], output_shape_nhwc: [1, 1, 2, 1], filter_h: 1, filter_w: 2 },
+    ...{ stride_h: 1, stride_w: 2, pad_top: 0, pad_left: 0 },
+  };
+  const pair = { ...wide, length: 2, input1_offset: 0, input2_offset: 0, output_offset: 0 };
+  const half = { output_multiplier: 2 ** 30, output_shift: 0 };
+  const sum = { input1_multiplier: 2 ** 30, input1_shift: 1, input2_multiplier: 2 ** 30, input2_shift: 0 };
+  const others: [kernel: string, params: object, operands: object, output: string][] = [
+    ["arm_avgpool_s16", pool, { input: int16(-3, -4, 30000) }, int16(-4, 20000)],
+    ["arm_max_pool_s16", pool, { input: int16(-3, -4, -30000) }, int16(-3, -30000)],
+    [
+      "arm_elementwise_add_s16",
+      { ...pair, ...half, ...sum, left_shift: 0 },
+      { input: int16(100, 32767), input2: int16(-60, 32767) },
+      int16(35, 20000),
+    ],
+    [
+      "arm_elementwise_mul_s16",
+      { ...pair, ...half },
+      { input: int16(3, 300), input2: int16(-3, 300) },
+      int16(-4, 20000),
+    ],
+    [
+      "arm_transpose_conv_s8",
+      {
+        ...{
+          input_shape_nhwc: [1, 1, 2, 1],
+          output_shape_nhwc: [1, 1, 4, 1],
+          filter_shape_ohwi: [1, 1, 3, 1],
+        },
+        ...{ stride_h: 1, stride_w: 2, pad_top: 0, pad_left: 0, input_offset: 1, output_offset: 0 },
+        ...{ activation_min: -128, activation_max: 50 },
+      },
+      {
+        input: base64(Int8Array.of(0, 1)),
+        weights: base64(Int8Array.of(1, 10, 20)),
+        bias: null,
+        ...{ multiplier: [2 ** 30], shift: [1] },
+      },
+      base64(Int8Array.of(1, 10, 22, 20)),
+    ],
+  ];
+  test.each(others)("of %s is run", (kernel, params, operands, output) => {
+    const output_dtype = kernel.endsWith("s16") ? "int16" : "int8";
+    const one = { name: "one", params, ...operands, output, output_dtype };
+    expect(verify({ kernel, rounding: "double", cases: [one] })[0]).toMatchObject({ passed: true });
+  });
+
+  test("asks for defects of small cases alone", () => {
+    const file = ofBuilds({ m3: build([1, 3, 5, 127]) });
+    file.cases[0].params.output_shape_nhwc = [1, 65535, 255, 1];
+    expect(() => verify(file)).toThrow("expected at most 4194304 multiply-accumulates, got 16711425");
+  });
+
   test("of a kernel that is not here, or of an empty shape, is skipped and says why", () => {
     for (const kernel of ["__proto__", "arm_svdf_s8"])
       expect(verify({ ...convolutionFile(), kernel })[0]).toMatchObject({

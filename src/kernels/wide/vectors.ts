@@ -4,23 +4,30 @@ import type { Kernels } from "../module.ts";
 import { setParam, writeParams } from "../params.ts";
 import { quirkOutputs } from "../quirks.ts";
 import { type Fields, MAX_ELEMENTS, MAX_SIDE } from "../vectorFile.ts";
-import { checkWork, dilatedWindow, INT32, type Prepare } from "../vectorShapes.ts";
+import {
+  checkWork,
+  dilatedWindow,
+  INT32,
+  type Prepare,
+  poolWindow,
+  SHIFT,
+  sumScaling,
+} from "../vectorShapes.ts";
 import type { Rounding, SumScaling } from "./args.ts";
 import { WIDE_OPS } from "./ops.ts";
 
 /** Left shifts of int64 sums end at 7, as TFLite and CMSIS-NN document them. */
 const SHIFT64 = [-31, 7] as const;
-const SHIFT32 = [-31, 30] as const;
 
 /** @throws ModelFormatError for offsets: int16 activations have none. */
 function output(params: Fields): Output {
-  const activationMin = params.integer("activation_min", -32768, 32767);
   params.integer("input_offset", 0, 0);
-  return {
-    outputOffset: params.integer("output_offset", 0, 0),
-    activationMin,
-    activationMax: params.integer("activation_max", activationMin, 32767),
-  };
+  return { outputOffset: params.integer("output_offset", 0, 0), ...activation(params) };
+}
+
+function activation(params: Fields) {
+  const activationMin = params.integer("activation_min", -32768, 32767);
+  return { activationMin, activationMax: params.integer("activation_max", activationMin, 32767) };
 }
 
 /** channels: of the bias; entries: multipliers, as many or one. */
@@ -37,7 +44,7 @@ function scaling(
     const bias = fields.int64OrNull("bias", channels);
     return { sum: 64, requantizer: "cmsis-nn-wide", multiplier, shift, bias };
   }
-  const shift = fields.integers("shift", ...SHIFT32, entries);
+  const shift = fields.integers("shift", ...SHIFT, entries);
   return { sum: 32, requantizer, multiplier, shift, bias: fields.int32OrNull("bias", channels) };
 }
 
@@ -56,7 +63,7 @@ const convolution: Prepare = (kernels, fields, requantizer) => {
     outputDepth,
     groups,
   };
-  checkWork(params, batches * WIDE_OPS.CONV_2D.macs(args));
+  checkWork(fields, batches * WIDE_OPS.CONV_2D.macs(args));
   const input = fields.int16("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
   const quirks = () => quirkOutputs("CONV_2D_S16", args, [input], batches);
   return { step: WIDE_OPS.CONV_2D.prepare(kernels, args), inputs: [input], batches, quirks };
@@ -76,7 +83,7 @@ const depthwise: Prepare = (kernels, fields, requantizer) => {
     filter: fields.int8("weights", filterHeight * filterWidth * outputDepth),
     depthMultiplier,
   };
-  checkWork(params, batches * WIDE_OPS.DEPTHWISE_CONV_2D.macs(args));
+  checkWork(fields, batches * WIDE_OPS.DEPTHWISE_CONV_2D.macs(args));
   const input = fields.int16("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
   return { step: WIDE_OPS.DEPTHWISE_CONV_2D.prepare(kernels, args), inputs: [input], batches };
 };
@@ -94,10 +101,50 @@ const fullyConnected: Prepare = (kernels, fields, requantizer) => {
     inputDepth,
     outputDepth,
   };
-  checkWork(params, batches * WIDE_OPS.FULLY_CONNECTED.macs(args));
+  checkWork(fields, batches * WIDE_OPS.FULLY_CONNECTED.macs(args));
   const input = fields.int16("input", batches * inputDepth);
   const quirks = () => quirkOutputs("FULLY_CONNECTED_S16", args, [input], batches);
   return { step: WIDE_OPS.FULLY_CONNECTED.prepare(kernels, args), inputs: [input], batches, quirks };
+};
+
+const pool =
+  (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Prepare =>
+  (kernels, fields) => {
+    const params = fields.record("params");
+    const { batches, shape } = poolWindow(fields, params);
+    const step = WIDE_OPS[op].prepare(kernels, { ...shape, ...activation(params) });
+    const input = fields.int16("input", batches * shape.inputHeight * shape.inputWidth * shape.inputDepth);
+    return { step, inputs: [input], batches };
+  };
+
+function elementwise(fields: Fields, params: Fields) {
+  const elements = params.integer("length", 1, MAX_ELEMENTS);
+  for (const field of ["input1_offset", "input2_offset", "output_offset"]) params.integer(field, 0, 0);
+  return {
+    inputs: [fields.int16("input", elements), fields.int16("input2", elements)],
+    args: { ...activation(params), elements, input1Offset: 0, input2Offset: 0, outputOffset: 0 },
+  };
+}
+
+const add: Prepare = (kernels, fields, requantizer) => {
+  const params = fields.record("params");
+  const { inputs, args } = elementwise(fields, params);
+  const step = WIDE_OPS.ADD.prepare(kernels, {
+    ...args,
+    ...sumScaling(params),
+    form: "rescaled",
+    requantizer,
+  });
+  return { step, inputs, batches: 1 };
+};
+
+const mul: Prepare = (kernels, fields, requantizer) => {
+  const params = fields.record("params");
+  const { inputs, args } = elementwise(fields, params);
+  const multiplier = params.integer("output_multiplier", ...INT32);
+  const shift = params.integer("output_shift", ...SHIFT);
+  const step = WIDE_OPS.MUL.prepare(kernels, { ...args, requantizer, multiplier, shift });
+  return { step, inputs, batches: 1 };
 };
 
 const softmax: Prepare = (kernels, fields) => {
@@ -144,6 +191,10 @@ export const WIDE_PREPARE: Record<string, Prepare> = {
   arm_depthwise_conv_fast_s16: depthwise,
   arm_depthwise_conv_wrapper_s16: depthwise,
   arm_fully_connected_s16: fullyConnected,
+  arm_avgpool_s16: pool("AVERAGE_POOL_2D"),
+  arm_max_pool_s16: pool("MAX_POOL_2D"),
+  arm_elementwise_add_s16: add,
+  arm_elementwise_mul_s16: mul,
   arm_softmax_s8_s16: softmax,
   arm_nn_requantize_s64: requantizeTable,
 };
