@@ -35,6 +35,17 @@ export async function findProfile(name: string): Promise<Profile> {
   // Only the one that is asked for: all of them take longer to read than most models to run.
   const ids = await shippedIds();
   if (!ids.includes(name))
-    throw new ProfileError(`profile ${name}`, `${ids.join(", ")} or the path of a .json file`, "neither");
+    throw new ProfileError(
+      `profile ${name}`,
+      `${meant(name, ids)} of the ${ids.length} that \`blindspot profiles\` lists, or the path of a .json file`,
+      "neither",
+    );
   return readShipped(name);
+}
+
+/** The ids that share a word with what was asked for, first in the message. */
+function meant(name: string, ids: readonly string[]): string {
+  const words = name.toLowerCase().split(/[^a-z0-9]+/);
+  const near = ids.filter((id) => words.some((word) => word.length > 2 && id.includes(word)));
+  return near.length === 0 ? "one" : `${near.slice(0, 6).join(", ")} or another`;
 }

@@ -174,6 +174,11 @@ describe("blindspot inspect", () => {
   for (const [what, args, message] of [
     ["a file that is not there", ["none.tflite"], /none\.tflite: expected a model, got nothing there/],
     ["a file that is no model", ["bad.tflite"], /bad\.tflite: .*expected/],
+    [
+      "a part of an id, with the ids that it may be of",
+      ["int8.blindspot", "--profile", "ethos"],
+      /profile ethos: expected alif-e7-ethos-u55, .*ethos-u65, .* or another of the \d+/,
+    ],
     ["a profile that is none", ["int8.blindspot", "--profile", "toaster"], /profile toaster: expected/],
   ] as [string, string[], RegExp][])
     it(`refuses ${what} in one line`, async () => {
