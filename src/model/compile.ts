@@ -66,6 +66,7 @@ export function compile(
   options: CompileOptions = {},
 ): Plan {
   checkShapes(graph);
+  checkInputs(graph, profile);
   const sites = graph.nodes.map((node) => ({ node, ...siteOf(graph, node, kernels, profile) }));
   const refused = sites.flatMap(({ node, row, site }, i) => {
     const reason = row ? row.refuse(site) || refuseFamily(node.op, site) : `no integer kernel`;
@@ -74,6 +75,19 @@ export function compile(
   if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
   const steps = sites.map(({ row, site }) => row!.lower(site));
   return bindPlan(graph, profile, kernels, steps, options);
+}
+
+/** The run loop takes inputs by the image: all have as many. */
+function checkInputs(graph: Graph, profile: Profile): void {
+  const [batches] = graph.tensors[graph.inputs[0]].shape;
+  const refused = graph.inputs.flatMap((id, i) => {
+    const { name, shape, dtype } = graph.tensors[id];
+    const place = `input ${i} ${name.slice(0, NAME_SHOWN)}`;
+    if (!(dtype in ARRAYS)) return [`${place}: needs ${Object.keys(ARRAYS).join(", ")}, is ${dtype}`];
+    if (shape.length === 0) return [`${place}: needs a dimension of images, is a scalar`];
+    return shape[0] === batches ? [] : [`${place}: needs ${batches} images as input 0, has ${shape[0]}`];
+  });
+  if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
 }
 
 function checkShapes(graph: Graph): void {

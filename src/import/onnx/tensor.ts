@@ -1,5 +1,6 @@
 import { ModelFormatError } from "../../errors.ts";
 import { elements, type TensorData } from "../../model/graph.ts";
+import { bfloat16, float16 } from "../float16.ts";
 import type { Budget } from "./budget.ts";
 import { allocate, bytesPerElement, type Constant, type ConstantType, int64Of, viewAs } from "./constants.ts";
 import { refuse } from "./refusal.ts";
@@ -145,22 +146,6 @@ function fromFields(
   if (type === "float16") return fill(held, count, budget, (i) => float16(source[i]));
   if (type === "bfloat16") return fill(held, count, budget, (i) => bfloat16(source[i]));
   return fill(held, count, budget, (i) => source[i]);
-}
-
-/** IEEE binary16 bits to a number. */
-function float16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
-
-const scratch = new DataView(new ArrayBuffer(4));
-function bfloat16(bits: number): number {
-  scratch.setUint32(0, (bits & 0xffff) << 16);
-  return scratch.getFloat32(0);
 }
 
 function externalBytes(

@@ -12,7 +12,7 @@ const MAX_NAME = 64;
 /**
  * Reads a .tflite file (schema v3, 3a, 3b or 3c) into a Graph. Tensors keep their indices in subgraph 0, and constants
  * are views of `bytes` (copied once where `bytes` itself is not 8-aligned in its buffer), so these must not change
- * afterwards. Attributes that TFLite keeps in constant tensors (pads, axes, sizes) become attributes; operators that only
+ * afterwards; those that DEQUANTIZE takes become float32 ones. Attributes that TFLite keeps in constant tensors (pads, axes, sizes) become attributes; operators that only
  * compute the shape of a RESHAPE are left out.
  * where: the file's name, which becomes the Graph's.
  * @throws ModelFormatError naming the offset, tensor or node; UnsupportedOpError naming every node that the Graph cannot
@@ -44,7 +44,7 @@ const shown = (name: string) => (name.length > MAX_NAME ? `${name.slice(0, MAX_N
 function convertAll(model: FileModel, where: string, refused: string[]): Node[] {
   const shapeOnly = shapeArithmetic(model);
   return model.operators.flatMap((operator, i) => {
-    if (shapeOnly.has(i)) return [];
+    if (shapeOnly.has(i) || isFolded(model, operator)) return [];
     const name = shown(model.tensors[operator.outputs[0]]?.tensor.name ?? "");
     try {
       return [convert(model, operator, `${where}: node ${i} ${operator.name} ${name}`)];
@@ -54,6 +54,18 @@ function convertAll(model: FileModel, where: string, refused: string[]): Node[] 
       return [];
     }
   });
+}
+
+/** Whether it dequantizes a constant, which is then one of float32: converters store weights in float16 or int8 so. */
+function isFolded({ tensors }: FileModel, { name, inputs, outputs }: FileOperator): boolean {
+  if (name !== "DEQUANTIZE" || inputs.length !== 1 || outputs.length !== 1 || inputs[0] === -1) return false;
+  const { dequantized } = tensors[inputs[0]];
+  const { tensor, refusal } = tensors[outputs[0]];
+  if (!dequantized || refusal !== "" || tensor.dtype !== "float32" || tensor.data) return false;
+  const { shape, data } = dequantized();
+  if (String(shape) !== String(tensor.shape)) return false;
+  tensor.data = data;
+  return true;
 }
 
 function convert(model: FileModel, operator: FileOperator, place: string): Node {

@@ -51,6 +51,7 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Row => ({
   inputs: [1, 1],
   read: (site) => {
     site.shape(0, 4);
+    checkPoolScale(site);
     const options = site.options("Pool2DOptions");
     return {
       op,
@@ -67,10 +68,20 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Row => ({
   },
 });
 
+/** TFLite averages codes whatever the scales are, and then says another thing than the network did. */
+function checkPoolScale(site: Site): void {
+  const [x, y] = [site.tensor(0).quantization, site.output().tensor.quantization];
+  if (x?.scale[0] !== y?.scale[0] || x?.zeroPoint[0] !== y?.zeroPoint[0])
+    site.refuse("an output of another scale or zero point than the input's");
+}
+
 /** bias: operand index; channels: what it must hold one value for. */
 function checkBias(site: Site, bias: number, channels: number): void {
-  if (site.has(bias) && elements(site.shape(bias)) !== channels)
+  if (!site.has(bias)) return;
+  if (elements(site.shape(bias)) !== channels)
     site.malformed(`a bias of ${channels} values`, `[${site.shape(bias)}]`);
+  const zeroPoint = site.tensor(bias).quantization?.zeroPoint.find((z) => z !== 0);
+  if (zeroPoint !== undefined) site.refuse(`a bias of zero point ${zeroPoint}`);
 }
 
 function conv2d(site: Site): Converted {

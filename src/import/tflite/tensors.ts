@@ -1,4 +1,5 @@
 import type { DType, Quantization, Tensor, TensorData } from "../../model/graph.ts";
+import { float16 } from "../float16.ts";
 import type { FlatBuffer, Table } from "./flatbuffer.ts";
 import { ARRAYS, BUFFER, QUANTIZATION, TENSOR, TENSOR_TYPES, ZERO_POINTS } from "./schema.ts";
 
@@ -16,6 +17,8 @@ export interface FileTensor {
   refusal: string;
   /** The stored shape is not final: the runtime makes it from the operands. */
   dynamic: boolean;
+  /** Of a constant that DEQUANTIZE takes, float16 too: what it makes of it. */
+  dequantized?: () => { shape: number[]; data: Float32Array };
 }
 
 /** Tensor i of the subgraph stays tensor i of the Graph. */
@@ -26,15 +29,17 @@ export function readTensor(file: FlatBuffer, table: Table, buffers: readonly Tab
   const signature = table.numbers(TENSOR.shapeSignature, "shape_signature", "int32") ?? [];
   const dynamic = signature.includes(-1) || (shape.length === 0 && !table.bool(TENSOR.hasRank, "has_rank"));
   const refusal = refuse(table, typeName, shape, signature);
-  if (refusal !== "") return { tensor: { name, shape: [], dtype: "float32" }, refusal, dynamic };
+  if (refusal !== "") {
+    const halves = typeName === "FLOAT16" ? constantBytes(file, table, buffers) : undefined;
+    const dequantized = halves && (() => widenHalves(file, table, halves, shape));
+    return { tensor: { name, shape: [], dtype: "float32" }, refusal, dynamic, dequantized };
+  }
   const dtype = typeName as DType;
   const data = readData(file, table, buffers, dtype, shape);
   const quantization = readQuantization(table, dtype, shape);
-  return {
-    tensor: { name, shape, dtype, ...(quantization && { quantization }), ...(data && { data }) },
-    refusal,
-    dynamic: dynamic && !data,
-  };
+  const tensor = { name, shape, dtype, ...(quantization && { quantization }), ...(data && { data }) };
+  const dequantized = data && quantization ? () => dequantize(file, table, tensor) : undefined;
+  return { tensor, refusal, dynamic: dynamic && !data, dequantized };
 }
 
 function readShape(table: Table): number[] {
@@ -62,6 +67,35 @@ function refuse(table: Table, type: string, shape: number[], signature: number[]
   return details ? "custom or blockwise quantization" : "";
 }
 
+/** float16 as float32. @throws ModelFormatError for other bytes than the shape's. */
+function widenHalves(file: FlatBuffer, table: Table, bytes: Uint8Array, shape: number[]) {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (bytes.length !== count * 2)
+    table.fail("buffer", `${count * 2} bytes for float16 [${shape}]`, `${bytes.length} bytes`);
+  file.charge(count * 4, table.at, "buffer");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    shape,
+    data: Float32Array.from({ length: count }, (_, i) => float16(view.getUint16(i * 2, true))),
+  };
+}
+
+/** scale * (code - zero point) in float32, as DEQUANTIZE has it. */
+function dequantize(file: FlatBuffer, table: Table, { shape, dtype, data, quantization }: Tensor) {
+  const { scale, zeroPoint, axis = 0 } = quantization!;
+  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
+  const count = shape.reduce((product, size) => product * size, 1);
+  const code = (i: number) =>
+    dtype === "int4" ? (Number(data![i >> 1]) << (28 - (i & 1) * 4)) >> 28 : Number(data![i]);
+  file.charge(count * 4, table.at, "buffer");
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const channel = Math.floor(i / inner) % scale.length;
+    values[i] = scale[channel] * (code(i) - zeroPoint[channel]);
+  }
+  return { shape, data: values };
+}
+
 /** A view of the file where alignment allows, else a copy; undefined for an activation. */
 function readData(
   file: FlatBuffer,
@@ -70,11 +104,8 @@ function readData(
   dtype: DType,
   shape: number[],
 ): TensorData | undefined {
-  const index = table.uint32(TENSOR.buffer, "buffer");
-  if (index === 0) return undefined;
-  if (index >= buffers.length) table.fail("buffer", `a buffer below ${buffers.length}`, `${index}`);
-  const bytes = bufferBytes(file, buffers[index]);
-  if (bytes.length === 0) return undefined;
+  const bytes = constantBytes(file, table, buffers);
+  if (!bytes) return undefined;
   const count = shape.reduce((product, size) => product * size, 1);
   const Elements = ARRAYS[dtype];
   const expected = dtype === "int4" ? (count + 1) >> 1 : count * Elements.BYTES_PER_ELEMENT;
@@ -82,7 +113,7 @@ function readData(
     table.fail(
       "buffer",
       `${expected} bytes for ${dtype} [${shape}]`,
-      `${bytes.length} bytes in buffer ${index}`,
+      `${bytes.length} bytes in buffer ${table.uint32(TENSOR.buffer, "buffer")}`,
     );
   const length = expected / Elements.BYTES_PER_ELEMENT;
   // Later checks read all values: a buffer that is shared thousands of times must not make them read for minutes.
@@ -91,6 +122,15 @@ function readData(
     return new Elements(bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
   file.charge(bytes.length, table.at, "buffer");
   return new Elements(bytes.slice().buffer, 0, length);
+}
+
+/** Undefined for an activation. */
+function constantBytes(file: FlatBuffer, table: Table, buffers: readonly Table[]): Uint8Array | undefined {
+  const index = table.uint32(TENSOR.buffer, "buffer");
+  if (index === 0) return undefined;
+  if (index >= buffers.length) table.fail("buffer", `a buffer below ${buffers.length}`, `${index}`);
+  const bytes = bufferBytes(file, buffers[index]);
+  return bytes.length === 0 ? undefined : bytes;
 }
 
 function bufferBytes(file: FlatBuffer, buffer: Table): Uint8Array {

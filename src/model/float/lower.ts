@@ -155,8 +155,13 @@ const mean: Lowering<"MEAN"> = {
     }),
 };
 
+/** XNNPACK has no beta, and leaves others than 1 to a kernel of LiteRT's own whose exponential is not had here. */
 const softmax: Lowering<"SOFTMAX"> = {
-  refuse: unary,
+  refuse: (site) =>
+    first(
+      unary(site),
+      only("attributes: XNNPACK needs beta 1", formOf(site) !== "xnnpack" || site.attributes.beta === 1),
+    ),
   lower: (site) =>
     FLOAT_OPS.SOFTMAX.prepare(site.kernels, {
       ...rowsOf(site),
