@@ -32,7 +32,7 @@ export {
   requantize_panel_s8,
   requantize_single_s32,
 } from "./requantize";
-export { conv_2d_ordered_s8 } from "./ordered";
+export { conv_2d_paired_s8, conv_2d_saturating_s8 } from "./ordered";
 export {
   average_pool_2d_rounded_s8,
   lookup_pair_s8,

@@ -63,6 +63,16 @@ export class WinogradConvolution extends Convolution {
   tiles: i32;
 }
 
+/** See ordered.ts. runLength: values from each offset on; length: of a gathered pixel, a multiple of 16; zeroPoint: added to
+ * every value of the image. */
+@unmanaged
+export class OrderedConvolution extends Convolution {
+  runLength: i32;
+  length: i32;
+  zeroPoint: i32;
+  limits: usize;
+}
+
 /** chunkRows: that are widened at once, at most 64. */
 @unmanaged
 export class FullyConnected extends Packed {
@@ -264,38 +274,6 @@ export class Lookup extends Operands {
 @unmanaged
 export class Copy extends Operands {
   bytes: i32;
-}
-
-/** accumulator: see ordered.ts. multipliers, shifts, scales, bias: one an output channel; weights: OHWI int8. */
-@unmanaged
-export class Ordered extends Operands {
-  requantizer: i32;
-  accumulator: i32;
-  weights: usize;
-  bias: usize;
-  multipliers: usize;
-  shifts: usize;
-  scales: usize;
-  inputOffset: i32;
-  outputOffset: i32;
-  activationMin: i32;
-  activationMax: i32;
-  inputHeight: i32;
-  inputWidth: i32;
-  inputDepth: i32;
-  outputHeight: i32;
-  outputWidth: i32;
-  outputDepth: i32;
-  groupDepth: i32;
-  groupOutputs: i32;
-  filterHeight: i32;
-  filterWidth: i32;
-  strideHeight: i32;
-  strideWidth: i32;
-  dilationHeight: i32;
-  dilationWidth: i32;
-  padTop: i32;
-  padLeft: i32;
 }
 
 @unmanaged

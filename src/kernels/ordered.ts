@@ -1,34 +1,33 @@
 /** Convolutions whose accumulator saturates: preparation, and the same in plain TypeScript. assembly/ordered.ts says which
  * devices these are. DEPTHWISE_CONV_2D is one group a channel, FULLY_CONNECTED one pixel. */
-import type {
-  Conv2dArgs,
-  DepthwiseConv2dArgs,
-  FullyConnectedArgs,
-  Op,
-  Step,
-  Values,
-  Weights,
-} from "./args.ts";
+import type { Conv2dArgs, DepthwiseConv2dArgs, FullyConnectedArgs, Op, Step, Values } from "./args.ts";
+import { CONV_2D } from "./convolution.ts";
+import { convolutionBytes, type Layer, layerBound, packLayer, paddedImage, tapOffsets } from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { clamp, requantize } from "./requantize.ts";
-import { channelOf, exactForm } from "./requantizers.ts";
+import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
-import { unpackInt4 } from "./weights.ts";
+import { inputBound, wholeWeights } from "./weights.ts";
 
-/** The wasm module knows them by their place. */
-export const ORDERED_ACCUMULATORS = ["saturate-20", "saturate-pairs-16"] as const;
-export type OrderedAccumulator = (typeof ORDERED_ACCUMULATORS)[number];
+/** width: weights of one channel that lie together. */
+const KERNELS = {
+  "saturate-20": { kernel: "conv_2d_saturating_s8", width: 2 },
+  "saturate-pairs-16": { kernel: "conv_2d_paired_s8", width: 4 },
+} as const;
+export type OrderedAccumulator = keyof typeof KERNELS;
+export const ORDERED_ACCUMULATORS = Object.keys(KERNELS) as OrderedAccumulator[];
 export type OrderedConv2dArgs = Conv2dArgs & { accumulator: OrderedAccumulator };
 
-function plainWeights({ weightBits, filter }: Weights, count: number): ArrayLike<number> {
-  return weightBits === 4 ? unpackInt4(filter as Uint8Array, count) : filter;
-}
+/** assembly/ordered.ts: accumulators and what a copy may write too much; products of a block. */
+const SCRATCH_HEAD = 128 + 16;
+const BLOCK = 16;
+const MOST_20_BITS = 2 ** 19 - 1;
 
 /** One group a channel: 1HWC weights become OHWI. */
 export function depthwiseAsConv2d(args: DepthwiseConv2dArgs): Conv2dArgs {
   const outputDepth = args.inputDepth * args.depthMultiplier;
   const taps = args.filterHeight * args.filterWidth;
-  const source = plainWeights(args, taps * outputDepth);
+  const source = wholeWeights(args, taps * outputDepth);
   const filter = Int8Array.from(
     { length: taps * outputDepth },
     (_, i) => source[(i % taps) * outputDepth + Math.floor(i / taps)],
@@ -50,6 +49,12 @@ export function fullyConnectedAsConv2d(args: FullyConnectedArgs): Conv2dArgs {
   return { ...args, ...one, ...steps, padTop: 0, padLeft: 0, groups: 1 };
 }
 
+const weightsOf = (args: OrderedConv2dArgs) =>
+  wholeWeights(
+    args,
+    (args.outputDepth * args.filterHeight * args.filterWidth * args.inputDepth) / args.groups,
+  );
+
 /** Bias as the accumulator starts with it: in pairs, without what the zero point adds to products of uint8. */
 function startOf(args: OrderedConv2dArgs, filter: ArrayLike<number>, channel: number): number {
   const bias = args.bias === null ? 0 : args.bias[channel];
@@ -60,30 +65,110 @@ function startOf(args: OrderedConv2dArgs, filter: ArrayLike<number>, channel: nu
   return (bias - (128 - args.inputOffset) * sum) | 0;
 }
 
-function prepareOrdered(kernels: Kernels, args: OrderedConv2dArgs): Step {
-  const mark = kernels.mark();
-  const { outputDepth, groups, inputDepth } = args;
-  const count = (outputDepth * args.filterHeight * args.filterWidth * inputDepth) / groups;
-  const filter = Int8Array.from(plainWeights(args, count));
-  const channels = Array.from({ length: outputDepth }, (_, c) => channelOf(args, c));
-  const place = (values: number[]) => kernels.place(Int32Array.from(values));
-  const { filter: _, bias: __, ...own } = args;
-  const values = {
-    ...(own as unknown as Record<string, number>),
-    requantizer: exactForm(args.requantizer),
-    accumulator: ORDERED_ACCUMULATORS.indexOf(args.accumulator),
-    weights: kernels.place(filter),
-    bias: place(channels.map((_, c) => startOf(args, filter, c))),
-    multipliers: place(channels.map(({ multiplier }) => multiplier)),
-    shifts: place(channels.map(({ shift }) => shift)),
-    scales: kernels.place(Float32Array.from(channels, ({ scale }) => scale)),
-    groupDepth: inputDepth / groups,
-    groupOutputs: outputDepth / groups,
+function layerOf(args: OrderedConv2dArgs): Layer {
+  const { outputDepth, groups } = args;
+  const filter = weightsOf(args);
+  const length = filter.length / outputDepth;
+  const at = (channel: number, k: number) => (k < length ? filter[channel * length + k] : 0);
+  return {
+    groups,
+    groupDepth: outputDepth / groups,
+    length,
+    paddedLength: Math.ceil(length / BLOCK) * BLOCK,
+    at,
   };
-  return makeStep(kernels, mark, "conv_2d_ordered_s8", "Ordered", values, {
-    inputBytes: args.inputHeight * args.inputWidth * inputDepth,
-    outputBytes: args.outputHeight * args.outputWidth * outputDepth,
-  });
+}
+
+/** The largest product of an activation with the weights of one pair, of one sign. */
+function pairBound({ groups, groupDepth, length, at }: Layer): number {
+  let bound = 0;
+  for (let channel = 0; channel < groups * groupDepth; channel++)
+    for (let k = 0; k < length; k += 2) {
+      const pair = [at(channel, k), at(channel, k + 1)];
+      for (const sign of [1, -1])
+        bound = Math.max(bound, 255 * pair.reduce((sum, weight) => sum + Math.max(0, sign * weight), 0));
+    }
+  return bound;
+}
+
+/** When the op's own kernel has the same sums. */
+const EXACT: readonly { reason: string; allows(args: OrderedConv2dArgs): boolean }[] = [
+  {
+    reason: "with bias and weights as they are, no sum leaves 20 bits",
+    allows: (args) => args.accumulator === "saturate-20" && layerBound(args, layerOf(args)) <= MOST_20_BITS,
+  },
+  {
+    reason: "no pair of weights takes a uint8 out of 16 bits: those of seven bits never do",
+    allows: (args) => args.accumulator === "saturate-pairs-16" && pairBound(layerOf(args)) <= 2 ** 15 - 1,
+  },
+];
+
+/** [panel][k / width][8][width]. */
+function packOrdered({ groups, groupDepth, paddedLength, at }: Layer, width: number): Int8Array {
+  const panels = Math.ceil(groupDepth / PANEL_LANES);
+  const packed = new Int8Array(groups * panels * PANEL_LANES * paddedLength);
+  for (let channel = 0; channel < groups * groupDepth; channel++) {
+    const [group, lane] = [Math.floor(channel / groupDepth), channel % groupDepth];
+    const panel = group * panels + Math.floor(lane / PANEL_LANES);
+    for (let k = 0; k < paddedLength; k++) {
+      const run = panel * (paddedLength / width) + Math.floor(k / width);
+      packed[(run * PANEL_LANES + (lane % PANEL_LANES)) * width + (k % width)] = at(channel, k);
+    }
+  }
+  return packed;
+}
+
+/** [panel][block]: the magnitude up to which no sum of the panel leaves 20 bits within the block. */
+function blockLimits(args: OrderedConv2dArgs, { groups, groupDepth, paddedLength, at }: Layer): Int32Array {
+  const panels = Math.ceil(groupDepth / PANEL_LANES);
+  const blocks = paddedLength / BLOCK;
+  const limits = new Int32Array(groups * panels * blocks).fill(MOST_20_BITS);
+  for (let channel = 0; channel < groups * groupDepth; channel++) {
+    const panel =
+      Math.floor(channel / groupDepth) * panels + Math.floor((channel % groupDepth) / PANEL_LANES);
+    for (let block = 0; block < blocks; block++) {
+      let sum = 0;
+      for (let k = 0; k < BLOCK; k++) sum += Math.abs(at(channel, block * BLOCK + k));
+      const place = panel * blocks + block;
+      limits[place] = Math.min(limits[place], MOST_20_BITS - sum * inputBound(args.inputOffset));
+    }
+  }
+  return limits;
+}
+
+/** plain: the step of the op where nothing saturates. */
+export function prepareOrdered(kernels: Kernels, args: OrderedConv2dArgs, plain: () => Step): Step {
+  if (EXACT.some(({ allows }) => allows(args))) return plain();
+  const mark = kernels.mark();
+  const { accumulator, outputDepth, groups } = args;
+  const { kernel, width } = KERNELS[accumulator];
+  const paired = accumulator === "saturate-pairs-16";
+  const depth = args.inputDepth / groups;
+  const image = paddedImage(args, args.inputDepth * 2);
+  const rowIsRun = groups === 1 && args.dilationWidth === 1;
+  const taps = tapOffsets(args, image, rowIsRun ? 1 : args.filterWidth);
+  const layer = layerOf(args);
+  const filter = weightsOf(args);
+  const bias = Int32Array.from({ length: outputDepth }, (_, c) => startOf(args, filter, c));
+  const sums = { ...args, bias, inputOffset: paired ? 128 : args.inputOffset };
+  const values = {
+    ...packLayer(kernels, sums, layer, packOrdered(layer, width)),
+    ...image,
+    inputOffset: args.inputOffset,
+    offsets: kernels.place(Int32Array.from(taps)),
+    offsetCount: taps.length,
+    groupBytes: depth * 2,
+    depthMultiplier: 1,
+    spacingHeight: 1,
+    spacingWidth: 1,
+    runLength: rowIsRun ? args.filterWidth * depth : depth,
+    length: layer.paddedLength,
+    zeroPoint: paired ? 128 - args.inputOffset : 0,
+    limits: paired ? 0 : kernels.place(blockLimits(args, layer)),
+  };
+  const bytes = convolutionBytes(args, image, outputDepth);
+  const scratchBytes = bytes.scratchBytes + SCRATCH_HEAD + 4 * layer.paddedLength * 2;
+  return makeStep(kernels, mark, kernel, "OrderedConvolution", values, { ...bytes, scratchBytes });
 }
 
 /** Activations (null in the padding) and weights of one output, in the order filter row, column, input channel. */
@@ -134,12 +219,11 @@ export const CONV_2D_ORDERED: Op<OrderedConv2dArgs> = {
       args.filterWidth *
       args.inputDepth) /
     args.groups,
-  prepare: prepareOrdered,
+  prepare: (kernels, args) => prepareOrdered(kernels, args, () => CONV_2D.prepare(kernels, args)),
   reference(args, [input], batches) {
     if (args.requantizer === "none") throw new TypeError("CONV_2D_ORDERED: expected a requantizer, got none");
     const { requantizer, outputDepth } = args;
-    const count = (outputDepth * args.filterHeight * args.filterWidth * args.inputDepth) / args.groups;
-    const filter = plainWeights(args, count);
+    const filter = weightsOf(args);
     const length = batches * args.outputHeight * args.outputWidth * outputDepth;
     return Int8Array.from({ length }, (_, index) => {
       const channel = index % outputDepth;

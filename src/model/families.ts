@@ -23,10 +23,10 @@ import {
 import type { Kernels } from "../kernels/module.ts";
 import { OPS } from "../kernels/ops.ts";
 import {
-  CONV_2D_ORDERED,
   depthwiseAsConv2d,
   fullyConnectedAsConv2d,
   type OrderedAccumulator,
+  prepareOrdered,
 } from "../kernels/ordered.ts";
 import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
 import { type QuirkArgs, quirkStep } from "../kernels/quirks.ts";
@@ -178,8 +178,9 @@ export function prepareConv2d(site: Site, plain: Conv2dArgs): Step {
   const { kernels, profile, output } = site;
   const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
   const accumulator = orderedAccumulator(profile);
-  if (accumulator) return CONV_2D_ORDERED.prepare(kernels, { ...args, accumulator });
-  return withQuirks(profile, "CONV_2D", kernels, args, OPS.CONV_2D.prepare(kernels, args));
+  const own = () => OPS.CONV_2D.prepare(kernels, args);
+  if (accumulator) return prepareOrdered(kernels, { ...args, accumulator }, own);
+  return withQuirks(profile, "CONV_2D", kernels, args, own());
 }
 
 /** MLAS has an exact kernel for depthwise on AVX2, so only the 20-bit lanes saturate here. */
@@ -191,23 +192,20 @@ export function prepareDepthwiseConv2d(site: Site, plain: DepthwiseConv2dArgs): 
     output,
     plain.inputDepth * plain.depthMultiplier,
   );
-  if (orderedAccumulator(profile) === "saturate-20")
-    return CONV_2D_ORDERED.prepare(kernels, { ...depthwiseAsConv2d(args), accumulator: "saturate-20" });
-  return withQuirks(
-    profile,
-    "DEPTHWISE_CONV_2D",
-    kernels,
-    args,
-    OPS.DEPTHWISE_CONV_2D.prepare(kernels, args),
-  );
+  const accumulator = orderedAccumulator(profile);
+  const own = () => OPS.DEPTHWISE_CONV_2D.prepare(kernels, args);
+  if (accumulator === "saturate-20")
+    return prepareOrdered(kernels, { ...depthwiseAsConv2d(args), accumulator }, own);
+  return withQuirks(profile, "DEPTHWISE_CONV_2D", kernels, args, own());
 }
 
 export function prepareFullyConnected(site: Site, plain: FullyConnectedArgs): Step {
   const { kernels, profile, output } = site;
   const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
   const accumulator = orderedAccumulator(profile);
-  if (accumulator) return CONV_2D_ORDERED.prepare(kernels, { ...fullyConnectedAsConv2d(args), accumulator });
-  return withQuirks(profile, "FULLY_CONNECTED", kernels, args, OPS.FULLY_CONNECTED.prepare(kernels, args));
+  const own = () => OPS.FULLY_CONNECTED.prepare(kernels, args);
+  if (accumulator) return prepareOrdered(kernels, { ...fullyConnectedAsConv2d(args), accumulator }, own);
+  return withQuirks(profile, "FULLY_CONNECTED", kernels, args, own());
 }
 
 type PairArgs = Pick<

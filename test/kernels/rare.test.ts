@@ -3,6 +3,7 @@ import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
 import type { Conv2dArgs, Op, Values } from "../../src/kernels/args.ts";
 import { requantizationOf } from "../../src/kernels/arithmetics.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
+import { OPS } from "../../src/kernels/ops.ts";
 import {
   CONV_2D_ORDERED,
   depthwiseAsConv2d,
@@ -18,6 +19,8 @@ import {
   SOFTMAX_BY_TABLE,
 } from "../../src/kernels/tables.ts";
 import { seededRandom } from "../../src/random.ts";
+import { CASES } from "./cases.ts";
+import { check } from "./run.ts";
 
 const FULL = { outputOffset: 0, activationMin: -128, activationMax: 127 };
 const PIXEL = {
@@ -107,6 +110,23 @@ function convolutions(): Conv2dArgs[] {
   return [dense, depthwise, dilated, connected];
 }
 
+/** Positive weights first, then negative ones, so that sums leave 20 bits and come back. */
+function drawConvolution(): Conv2dArgs {
+  for (;;) {
+    const { args } = CASES.CONV_2D(random);
+    const { outputDepth, groups, filterHeight, filterWidth, inputDepth } = args;
+    const length = (filterHeight * filterWidth * inputDepth) / groups;
+    if (args.requantizer === "none" || (length < 60 && random.below(4) > 0)) continue;
+    const filter = Int8Array.from({ length: outputDepth * length }, (_, i) => {
+      const size = random.below(128);
+      return i % length < length / 2 ? size : -size;
+    });
+    return { ...args, weightBits: 8, filter };
+  }
+}
+
+const ORDERED_KERNELS = { "saturate-20": "conv_2d_saturating_s8", "saturate-pairs-16": "conv_2d_paired_s8" };
+
 const pair = (scales: [number, number, number], zeros: [number, number, number], sign: 1 | -1 = 1): Pair => ({
   ...FULL,
   scale1: scales[0],
@@ -138,12 +158,41 @@ for (const build of BUILDS)
     }
 
     for (const accumulator of ORDERED_ACCUMULATORS)
-      test(`CONV_2D with ${accumulator}`, () => {
-        for (const args of convolutions()) {
-          const step = CONV_2D_ORDERED.prepare(kernels, { ...args, accumulator });
-          compare(CONV_2D_ORDERED, { ...args, accumulator }, [codes(2 * step.inputBytes)], 2);
+      test(`CONV_2D with ${accumulator}, whose order shows in a fifth of the cases`, () => {
+        const drawn = [...convolutions(), ...Array.from({ length: 60 }, drawConvolution)];
+        let shown = 0;
+        const kernel = ORDERED_KERNELS[accumulator];
+        for (const conv of drawn) {
+          const args = { ...conv, accumulator };
+          const operands = [codes(2 * conv.inputHeight * conv.inputWidth * conv.inputDepth, -20, 127)];
+          const saturated = CONV_2D_ORDERED.reference(args, operands, 2);
+          const differs = String(saturated) !== String(OPS.CONV_2D.reference(conv, operands, 2));
+          if (differs) shown++;
+          check(
+            kernels,
+            CONV_2D_ORDERED,
+            { args, operands, batches: 2 },
+            random,
+            differs ? kernel : undefined,
+          );
         }
+        expect(shown).toBeGreaterThan(drawn.length / 5);
       });
+
+    test("weights of seven bits and sums of 20 run on the kernels of layers that do not saturate", () => {
+      const [dense] = convolutions();
+      const seven = { ...dense, filter: Int8Array.from(dense.filter, (w) => w >> 1) };
+      for (const accumulator of ORDERED_ACCUMULATORS) {
+        const args = { ...seven, accumulator };
+        check(
+          kernels,
+          CONV_2D_ORDERED,
+          { args, operands: [codes(2 * 5 * 4 * 6)], batches: 2 },
+          random,
+          "conv_2d_s8",
+        );
+      }
+    });
 
     test("PAIRWISE with a shared operand and with one an image", () => {
       const combine = ADD_FORMS.onnxruntime(pair([0.02, 0.03, 0.04], [3, -5, 7]));
@@ -192,7 +241,7 @@ for (const build of BUILDS)
       expect(CONV_2D_ORDERED.reference(args, input, 1)).toEqual(Int8Array.of(20));
       const step = CONV_2D_ORDERED.prepare(kernels, args);
       const output = kernels.allocate(1);
-      step.bind({ input: kernels.place(input[0]), output });
+      step.bind({ input: kernels.place(input[0]), output, scratch: kernels.allocate(step.scratchBytes) });
       step.run(1);
       expect(new Int8Array(kernels.memory.buffer, output, 1)[0]).toBe(20);
     });
