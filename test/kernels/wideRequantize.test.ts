@@ -105,7 +105,7 @@ test("a negative slope has the multiplier of the positive one, negated", () => {
 });
 
 test("forms of sums have the kernels' numbers", () => {
-  const text = ["requantize", "wide/requantize"]
+  const text = ["lanes", "wide/requantize"]
     .map((name) => readFileSync(new URL(`../../assembly/${name}.ts`, import.meta.url), "utf8"))
     .join();
   const names = [
