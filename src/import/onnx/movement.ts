@@ -130,6 +130,7 @@ function slice(site: Site): Value[] {
   const value = site.activation(0);
   const shape = builder.logicalShape(value);
   const { begin, end, strides } = sliceBounds(site, shape);
+  if (begin.some((from, i) => end[i] <= from)) refuse("an empty slice");
   if (begin[0] !== 0 || end[0] !== shape[0] || strides[0] !== 1) refuse("slices the batch");
   const laid = (list: number[]) => value.order.map((axis) => list[axis]);
   const attributes = { begin: laid(begin), end: laid(end), strides: laid(strides), squeeze: [] };

@@ -1,7 +1,8 @@
+import { type Attributes, windowAxis } from "../../model/graph.ts";
 import type { Value } from "./builder.ts";
 import { refuse } from "./refusal.ts";
 import type { Rows, Site } from "./site.ts";
-import { channelsLast, imageOf, padsOf, pairOf, windowOf } from "./windows.ts";
+import { channelsLast, type Image, imageOf, pairOf, windowOf } from "./windows.ts";
 
 function pool(site: Site, op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Value[] {
   const { builder } = site;
@@ -12,21 +13,36 @@ function pool(site: Site, op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Value[] {
   const window = windowOf(site, image, [height, width]);
   const { dilationHeight, dilationWidth, ...rest } = window;
   if (dilationHeight !== 1 || dilationWidth !== 1) refuse("a dilated window");
-  const countsPadding = op === "AVERAGE_POOL_2D" && site.int("count_include_pad", 0) !== 0;
-  const isPadded = countsPadding && rest.padding !== "VALID";
   const attributes = { ...rest, filterHeight: height, filterWidth: width, activation: "NONE" as const };
-  if (!isPadded) return [image.value(builder.emit(op, [image.tensor], attributes))];
-  if (
-    site.int("ceil_mode", 0) !== 0 ||
-    (typeof rest.padding === "string" && site.string("auto_pad", "NOTSET") !== "NOTSET")
-  )
-    refuse("count_include_pad with ceil_mode or auto_pad");
-  const [top, bottom, left, right] = padsOf(site, image.spatial);
+  const [top, bottom, left, right] = amountsOf(attributes, image);
+  // ONNX Runtime moves such windows where LiteRT and ONNX's convolutions do not.
+  if (Math.min(top + bottom, left + right) < -1) refuse("auto_pad with windows that leave rows out");
+  const countsPadding = op === "AVERAGE_POOL_2D" && site.int("count_include_pad", 0) !== 0;
+  if (!countsPadding || rest.padding === "VALID")
+    return [image.value(builder.emit(op, [image.tensor], attributes))];
+  if (site.int("ceil_mode", 0) !== 0) refuse("count_include_pad with ceil_mode");
   const padded = builder.emit("PAD", [image.tensor], {
-    before: [0, top, left, 0],
-    after: [0, bottom, right, 0],
+    before: [0, top, left, 0].map(atLeast0),
+    after: [0, bottom, right, 0].map(atLeast0),
   });
   return [image.value(builder.emit(op, [padded], { ...attributes, padding: "VALID" }))];
+}
+
+const atLeast0 = (amount: number) => Math.max(amount, 0);
+
+/** Padding as [top, bottom, left, right]; SAME's are below 0 after windows that end before the image. */
+function amountsOf(
+  window: Attributes["AVERAGE_POOL_2D"],
+  { height, width }: Image,
+): [number, number, number, number] {
+  const { padding, filterHeight, filterWidth, strideHeight, strideWidth } = window;
+  if (padding === "VALID") return [0, 0, 0, 0];
+  if (padding !== "SAME") return [...padding];
+  const axis = (size: number, filter: number, stride: number): [number, number] => {
+    const { output, before } = windowAxis(size, filter, stride, 1, "SAME");
+    return [before, (output - 1) * stride + filter - size - before];
+  };
+  return [...axis(height, filterHeight, strideHeight), ...axis(width, filterWidth, strideWidth)];
 }
 
 /** Pools and normalization: operators that see an image's channels. */

@@ -109,7 +109,12 @@ interface Axis {
 
 function paddingOf(site: Site, spatial: 1 | 2, axes: Axis[]): Padding {
   const auto = site.string("auto_pad", "NOTSET");
-  if (auto === "VALID") return "VALID";
+  if (auto === "VALID") {
+    const isCeiled = site.int("ceil_mode", 0) !== 0;
+    if (isCeiled && axes.some((axis, a) => ceiled(axis, [0, 0, 0, 0], a)[1] !== 0))
+      refuse("ceil_mode with auto_pad VALID");
+    return "VALID";
+  }
   if (auto === "SAME_UPPER") return "SAME";
   if (auto === "SAME_LOWER") return named(axes.flatMap(sameLower), axes);
   if (auto !== "NOTSET" && auto !== "") site.malformed("an auto_pad of ONNX", JSON.stringify(auto));
