@@ -6,11 +6,13 @@ import {
   type AuditExecute,
   type AuditStep,
   auditStepIdentity,
+  auditStepsBefore,
   auditStepTitle,
 } from "../harness/audit/steps.ts";
 import type { AuditData } from "./auditData.ts";
 import type { AuditThreadData } from "./auditThread.ts";
 import { sharedImages } from "./dataset.ts";
+import { cliModule } from "./package.ts";
 import { startPool, type Work } from "./pool.ts";
 import { startMeter } from "./progress.ts";
 import { loadKernelModule, loadTrainModule } from "./wasm.ts";
@@ -53,17 +55,17 @@ export async function measure({ data, told, jobs, work, ...rest }: MeasureOption
 
 const READING = 5;
 
+/** In tenths of a second of preset brief, about. */
+const COSTS: Record<AuditStep["kind"], number> = { deploy: 10, defend: 10, part: 5 };
+
 function workOf(data: AuditThreadData): Work<AuditStep> {
   return {
-    entry: "auditThread",
+    entry: cliModule("auditThread"),
     data,
     identity: (step) => auditStepIdentity(data.inputs, step),
     affinity: (step) => auditStepIdentity(data.inputs, step),
+    before: (step) => auditStepsBefore(data.inputs, step),
     title: auditStepTitle,
-    cost: (step) => {
-      if (step.kind === "deploy") return 3;
-      if (step.defenses[0] !== "neuralCleanse") return 4;
-      return step.place.arm === "FF" || step.place.arm === "QF" ? 40 : 20;
-    },
+    cost: ({ kind }) => COSTS[kind],
   };
 }

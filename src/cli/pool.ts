@@ -1,17 +1,18 @@
 import { Worker } from "node:worker_threads";
-import { cliModule } from "./package.ts";
 import type { Meter } from "./progress.ts";
 import type { Reply } from "./stepThread.ts";
 
 /** Work in steps of plain data. */
 export interface Work<Step> {
-  /** The module of src/cli that a thread runs, and what it is started with. */
-  entry: string;
+  /** The module that a thread runs, and what it is started with. */
+  entry: URL;
   data: unknown;
   /** Steps of equal identity give the same result and are done once. */
   identity(step: Step): Promise<string>;
   /** Steps of equal affinity are done fastest by one thread, one after the other. */
   affinity(step: Step): Promise<string>;
+  /** Steps that any threads do before this one. */
+  before(step: Step): readonly Step[];
   title(step: Step): string;
   /** What a step costs beside others, for the order of work (dearest first) and the progress bar. */
   cost(step: Step): number;
@@ -25,69 +26,80 @@ export interface Pool<Step> {
 
 /** Starts `threads` threads. */
 export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter): Pool<Step> {
-  const { cost } = work;
-  const idle: Thread<Step>[] = [];
   const all = Array.from({ length: threads }, () => startThread<Step>(work));
-  const results = new Map<string, Promise<unknown>>();
-  const waiting: ((thread: Thread<Step>) => void)[] = [];
-  const give = (thread: Thread<Step>) => {
-    const next = waiting.shift();
-    if (next) next(thread);
-    else idle.push(thread);
-  };
+  const broken = Promise.race(all.map(({ failed }) => failed));
+  const { take, give } = queue<Thread<Step>>();
   for (const thread of all)
     thread.ready.then(
       () => give(thread),
       () => {},
     );
-  const take = () => {
-    const thread = idle.pop();
-    return thread ? Promise.resolve(thread) : new Promise<Thread<Step>>((resolve) => waiting.push(resolve));
-  };
-  const broken = Promise.race(all.map(({ failed }) => failed));
+  const results = new Map<string, Promise<unknown>>();
+  const totalCost = (steps: readonly Step[]) => steps.reduce((sum, step) => sum + work.cost(step), 0);
   const run = async (thread: Thread<Step>, step: Step) => {
-    const task = meter.begin(work.title(step), cost(step));
+    const task = meter.begin(work.title(step), work.cost(step));
     try {
       return await Promise.race([thread.run(step, task.advance), broken]);
     } finally {
       task.end();
     }
   };
-  /** One step after the other on one thread; a promise each. A step that fails fails those after it. */
-  const runGroup = (steps: readonly Step[]) => {
-    const thread = Promise.race([take(), broken]);
-    let before: Promise<unknown> = thread;
+  /** One step after the other on one thread, once `ready`; a promise each. A step that fails fails those after it. */
+  const runGroup = (steps: readonly Step[], ready: Promise<unknown>) => {
+    const thread = ready.then(() => Promise.race([take(totalCost(steps)), broken]));
+    let last: Promise<unknown> = thread;
     const promises = steps.map((step) => {
-      before = Promise.all([thread, before]).then(([own]) => run(own, step));
-      return before;
+      last = Promise.all([thread, last]).then(([own]) => run(own, step));
+      return last;
     });
-    Promise.all([thread, before.catch(() => {})]).then(
+    Promise.all([thread, last.catch(() => {})]).then(
       ([own]) => give(own),
       () => {},
     );
     return promises;
   };
+  const execute = async (steps: readonly Step[]): Promise<unknown[]> => {
+    const identities = await Promise.all(steps.map((step) => work.identity(step)));
+    const affinities = await Promise.all(steps.map((step) => work.affinity(step)));
+    const fresh = steps
+      .map((step, i) => ({ step, identity: identities[i], affinity: affinities[i] }))
+      .filter(({ identity }, i) => !results.has(identity) && identities.indexOf(identity) === i);
+    meter.expect(totalCost(fresh.map(({ step }) => step)));
+    for (const group of Map.groupBy(fresh, ({ affinity }) => affinity).values()) {
+      const members = group.map(({ step }) => step);
+      const before = members.flatMap((step) => work.before(step));
+      const promises = runGroup(members, before.length > 0 ? execute(before) : Promise.resolve());
+      group.forEach(({ identity }, i) => {
+        results.set(identity, promises[i]);
+      });
+    }
+    return Promise.all(identities.map((identity) => results.get(identity)));
+  };
   return {
-    execute: async (steps) => {
-      const identities = await Promise.all(steps.map((step) => work.identity(step)));
-      const affinities = await Promise.all(steps.map((step) => work.affinity(step)));
-      const fresh = steps
-        .map((step, i) => ({ step, identity: identities[i], affinity: affinities[i] }))
-        .filter(({ identity }, i) => !results.has(identity) && identities.indexOf(identity) === i);
-      meter.expect(fresh.reduce((sum, { step }) => sum + cost(step), 0));
-      const groups = [...Map.groupBy(fresh, ({ affinity }) => affinity).values()];
-      const groupCost = (group: typeof fresh) => group.reduce((sum, { step }) => sum + cost(step), 0);
-      groups.sort((a, b) => groupCost(b) - groupCost(a));
-      for (const group of groups) {
-        const promises = runGroup(group.map(({ step }) => step));
-        group.forEach(({ identity }, i) => {
-          results.set(identity, promises[i]);
-        });
-      }
-      return Promise.all(identities.map((identity) => results.get(identity)));
-    },
+    execute,
     close: async () => {
       await Promise.all(all.map(({ worker }) => worker.terminate()));
+    },
+  };
+}
+
+/** Hands out what is given to those who wait for it, the dearest first and of equals the first. */
+function queue<T>(): { take(cost: number): Promise<T>; give(thing: T): void } {
+  const idle: T[] = [];
+  const waiting: { cost: number; resolve: (thing: T) => void }[] = [];
+  return {
+    take: (cost) => {
+      const thing = idle.pop();
+      if (thing !== undefined) return Promise.resolve(thing);
+      return new Promise<T>((resolve) => {
+        const place = waiting.findIndex((other) => other.cost < cost);
+        waiting.splice(place < 0 ? waiting.length : place, 0, { cost, resolve });
+      });
+    },
+    give: (thing) => {
+      const next = waiting.shift();
+      if (next) next.resolve(thing);
+      else idle.push(thing);
     },
   };
 }
@@ -101,7 +113,7 @@ interface Thread<Step> {
 }
 
 function startThread<Step>({ entry, data }: Work<Step>): Thread<Step> {
-  const worker = new Worker(cliModule(entry), { workerData: data });
+  const worker = new Worker(entry, { workerData: data });
   const failed = new Promise<never>((_, reject) => {
     worker.on("error", reject);
     worker.on("exit", (code) => code !== 0 && reject(new Error(`a worker thread ended with code ${code}`)));

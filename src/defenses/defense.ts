@@ -149,8 +149,23 @@ export interface Outcome {
   passes: { forward: number; backward: number };
 }
 
+/** Work of a defense that falls into parts which need nothing of each other: each can be done anywhere, before the run. */
+export interface Parts<Options, Part> {
+  /** How many a run has; 0 where the level leaves nothing to divide. */
+  count(classes: number, access: AccessLevel): number;
+  /** Part number `part` of the run with the same arguments: plain data, numbers and Float32Arrays. */
+  run(
+    subject: Subject,
+    material: Pick<Material, "clean">,
+    options: Options,
+    random: Random,
+    part: number,
+    progress: (done: number, total: number) => void,
+  ): Part;
+}
+
 /** One row of DEFENSES. */
-export interface Defense<Options extends object = object> {
+export interface Defense<Options extends object = object, Part = unknown> {
   id: string;
   title: string;
   /** The published form: authors, venue, year. */
@@ -167,11 +182,14 @@ export interface Defense<Options extends object = object> {
   options: Options;
   /** Sizes for a first look, for some minutes and for a study; the algorithm is the same. */
   presets: { brief: Options; quick: Options; study: Options };
+  parts?: Parts<Options, Part>;
+  /** done: all parts in order, where they were done before. */
   run(
     subject: Subject,
     material: Material,
     options: Options,
     random: Random,
     progress: (done: number, total: number) => void,
+    done?: readonly Part[],
   ): Promise<Outcome>;
 }

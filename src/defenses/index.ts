@@ -13,3 +13,10 @@ export const DEFENSES: readonly Defense[] = [
   strip,
   finePruning,
 ];
+
+/** The row of that id. @throws RangeError. */
+export function defenseOf(id: string): Defense {
+  const found = DEFENSES.find((defense) => defense.id === id);
+  if (!found) throw new RangeError(`defense: expected ${DEFENSES.map((d) => d.id).join(", ")}, got ${id}`);
+  return found;
+}

@@ -1,15 +1,15 @@
 import type { Trigger } from "../attacks/attack.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Random } from "../random.ts";
-import type { Defense, Figure, Material, Outcome, Subject, Truth } from "./defense.ts";
+import type { Defense, Figure, Material, Outcome, Parts, Subject, Truth } from "./defense.ts";
 import { firstOthers, slice } from "./images.ts";
 import { decided, notRunnable, rounded } from "./outcome.ts";
-import { metered, type Passes } from "./passes.ts";
+import { add, metered, type Passes } from "./passes.ts";
 import { type PatchOptions, searchPatches } from "./patchSearch.ts";
 import { countTarget } from "./probabilities.ts";
 import { blend, maskIou, type SoftTrigger } from "./softTrigger.ts";
 import { anomaly } from "./statistics.ts";
-import { type InversionOptions, invertTrigger, randomStart } from "./triggerInversion.ts";
+import { type Inversion, type InversionOptions, invertTrigger, randomStart } from "./triggerInversion.ts";
 
 export interface NeuralCleanseOptions {
   inversion: InversionOptions;
@@ -54,6 +54,7 @@ const BY_PATCHES: Form = {
 const PATCH_SUCCESS = 0.5;
 
 const THRESHOLD = 2;
+const FEWEST_CLASSES = 3;
 
 const QUICK: NeuralCleanseOptions = {
   inversion: {
@@ -95,22 +96,50 @@ const STUDY: NeuralCleanseOptions = {
 
 type Progress = (done: number, total: number) => void;
 
-function invertAll(
+/** Some classes, inverted; none where no gradient is visible. */
+interface InvertedClasses {
+  inversions: Inversion[];
+  passes: Passes;
+}
+
+/** Parts of a run at most. */
+const PARTS = 16;
+
+const byClasses: Parts<NeuralCleanseOptions, InvertedClasses> = {
+  count: (classes, access) => (access <= "A1" ? Math.ceil(classes / Math.ceil(classes / PARTS)) : 0),
+  run(observed, { clean }, { inversion }, random, part, progress) {
+    const { subject, passes } = metered(observed);
+    const { classes } = subject;
+    if (!subject.gradient || classes < FEWEST_CLASSES) return { inversions: [], passes };
+    const images = slice(clean, 0, inversion.images);
+    const start = randomStart(subject, random.fork("start"));
+    const each = Math.ceil(classes / PARTS);
+    const count = Math.min(each, classes - part * each);
+    const inversions = Array.from({ length: count }, (_, i) => {
+      progress(i, count);
+      return invertTrigger(subject, images, part * each + i, inversion, start);
+    });
+    return { inversions, passes };
+  },
+};
+
+function allParts(
   subject: Subject,
-  images: ImageSet,
-  options: InversionOptions,
+  material: Material,
+  options: NeuralCleanseOptions,
   random: Random,
   progress: Progress,
-) {
-  const start = randomStart(subject, random.fork("start"));
-  return Array.from({ length: subject.classes }, (_, target) => {
-    progress(target, subject.classes);
-    return invertTrigger(subject, images, target, options, start);
-  });
+): InvertedClasses[] {
+  const count = byClasses.count(subject.classes, subject.access);
+  return Array.from({ length: count }, (_, part) =>
+    byClasses.run(subject, material, options, random, part, (done, total) =>
+      progress(part + done / total, count),
+    ),
+  );
 }
 
 /** An unsolved class needs a larger mask than it was left with: it counts as the largest solved one at least. */
-function censor(inversions: ReturnType<typeof invertAll>): ClassFinding[] {
+function censor(inversions: readonly Inversion[]): ClassFinding[] {
   const largest = inversions.reduce((a, b) => (b.solved ? Math.max(a, b.norm) : a), 0);
   return inversions.map((found) => ({
     ...found,
@@ -119,31 +148,36 @@ function censor(inversions: ReturnType<typeof invertAll>): ClassFinding[] {
 }
 
 /** The found triggers, or why there are none that mean something. */
-function search(
+interface Found {
+  findings: ClassFinding[];
+  obstacle: string | null;
+}
+
+function foundByGradient(inversions: readonly Inversion[]): Found {
+  const classes = inversions.length;
+  const dead = inversions.filter((found) => found.gradientNorm === 0).length;
+  const solved = inversions.filter((found) => found.solved).length;
+  const findings = censor(inversions);
+  if (inversions.some((found) => !Number.isFinite(found.gradientNorm)))
+    return { findings, obstacle: "the gradient of the loss is not finite" };
+  if (dead > classes / 2)
+    return { findings, obstacle: `the loss gives no gradient for ${dead} of ${classes} classes` };
+  if (solved < classes / 2)
+    return {
+      findings,
+      obstacle: `a trigger was found for ${solved} of ${classes} classes: masks of the others mean nothing`,
+    };
+  return { findings, obstacle: null };
+}
+
+function foundByPatches(
   subject: Subject,
-  images: ImageSet,
-  options: NeuralCleanseOptions,
+  clean: ImageSet,
+  options: PatchOptions,
   random: Random,
   progress: Progress,
-): { findings: ClassFinding[]; obstacle: string | null } {
-  const half = subject.classes / 2;
-  if (subject.gradient) {
-    const inversions = invertAll(subject, images, options.inversion, random, progress);
-    const dead = inversions.filter((found) => found.gradientNorm === 0).length;
-    const solved = inversions.filter((found) => found.solved).length;
-    const findings = censor(inversions);
-    if (inversions.some((found) => !Number.isFinite(found.gradientNorm)))
-      return { findings, obstacle: "the gradient of the loss is not finite" };
-    if (dead > half)
-      return { findings, obstacle: `the loss gives no gradient for ${dead} of ${subject.classes} classes` };
-    if (solved < half)
-      return {
-        findings,
-        obstacle: `a trigger was found for ${solved} of ${subject.classes} classes: masks of the others mean nothing`,
-      };
-    return { findings, obstacle: null };
-  }
-  const patches = searchPatches(subject, images, options.patches, random, progress);
+): Found {
+  const patches = searchPatches(subject, slice(clean, 0, options.images), options, random, progress);
   const still = patches.filter((found) => found.range === 0).length;
   const findings = patches.map((found) => ({
     ...found,
@@ -151,7 +185,9 @@ function search(
     solved: found.success >= PATCH_SUCCESS,
   }));
   const obstacle =
-    still > half ? `no patch moves the scores of ${still} of ${subject.classes} classes` : null;
+    still > subject.classes / 2
+      ? `no patch moves the scores of ${still} of ${subject.classes} classes`
+      : null;
   return { findings, obstacle };
 }
 
@@ -304,7 +340,7 @@ function judge(
  * Where the subject has no gradient but scores, opaque one-colour patches are annealed by forward passes instead and
  * the statistic is their continuous attack success: our variant, named so in `reason` (measure gradientFree = 1).
  */
-export const neuralCleanse: Defense<NeuralCleanseOptions> = {
+export const neuralCleanse: Defense<NeuralCleanseOptions, InvertedClasses> = {
   id: "neuralCleanse",
   title: "Neural Cleanse",
   source: "Wang et al., Neural Cleanse, IEEE S&P 2019",
@@ -315,21 +351,24 @@ export const neuralCleanse: Defense<NeuralCleanseOptions> = {
   needs: [],
   options: QUICK,
   presets: { brief: BRIEF, quick: QUICK, study: STUDY },
-  async run(observed, material, options, random, progress) {
+  parts: byClasses,
+  async run(observed, material, options, random, progress, done) {
     const { subject, passes } = metered(observed);
     if (!subject.gradient && subject.scoreKind === "label")
       return notRunnable(
         `Neither gradients nor scores are visible: ${subject.missing.gradient ?? "only the label is given"}.`,
         passes,
       );
-    if (subject.classes < 3)
+    if (subject.classes < FEWEST_CLASSES)
       return notRunnable(
         `Of ${subject.classes} classes none can stand out: the anomaly index needs three or more.`,
         passes,
       );
-    const wanted = subject.gradient ? options.inversion.images : options.patches.images;
-    const images = slice(material.clean, 0, wanted);
-    const { findings, obstacle } = search(subject, images, options, random, progress);
+    const parts = subject.gradient && (done ?? allParts(observed, material, options, random, progress));
+    for (const part of parts ?? []) add(passes, part.passes);
+    const { findings, obstacle } = parts
+      ? foundByGradient(parts.flatMap(({ inversions }) => inversions))
+      : foundByPatches(subject, material.clean, options.patches, random, progress);
     progress(1, 1);
     if (obstacle !== null) {
       const name = subject.gradient ? BY_GRADIENT.name : BY_PATCHES.name;

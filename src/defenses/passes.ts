@@ -6,6 +6,12 @@ export interface Passes {
   backward: number;
 }
 
+/** Adds `more` to `passes`. */
+export function add(passes: Passes, more: Passes): void {
+  passes.forward += more.forward;
+  passes.backward += more.backward;
+}
+
 /** Images given to a model at a time where a defense asks for more. */
 const BATCH = 64;
 

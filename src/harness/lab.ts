@@ -87,8 +87,20 @@ export function heldImages({ dataset }: Pick<Lab, "dataset">, count: number, use
   return limited(source, Math.max(count, dataset.classNames.length), seededRandom(1).fork(use));
 }
 
+/** The material that was made last of a data set: the steps on one model follow each other. */
+const lastMaterial = new WeakMap<Dataset, { key: string; material: ReturnType<typeof makeMaterial> }>();
+
 /** What defender and auditor hold for one model. */
 export function materialOf(lab: Lab, spec: ModelSpec): Material & { truth: Truth } {
+  const key = canonicalJson([spec, lab.preset]);
+  const last = lastMaterial.get(lab.dataset);
+  if (last?.key === key) return last.material;
+  const material = makeMaterial(lab, spec);
+  lastMaterial.set(lab.dataset, { key, material });
+  return material;
+}
+
+function makeMaterial(lab: Lab, spec: ModelSpec): Material & { truth: Truth } {
   const { dataset, preset } = lab;
   const attack = attackOf(dataset, spec);
   const test = firstImages(dataset.test, preset.testImages);

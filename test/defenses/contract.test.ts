@@ -94,6 +94,36 @@ describe.each(DEFENSES.map((defense) => [defense.id, defense] as const))("%s", (
     expect(JSON.stringify(again)).toBe(JSON.stringify(await outcomeAt(defense, "A0")));
   });
 
+  test("is the same from parts that were done before, in any order", async () => {
+    const options = optionsOf(defense);
+    for (const access of ACCESS_LEVELS) {
+      const count = defense.parts?.count(planted(true).classes, access) ?? 0;
+      const parts = Array.from({ length: count }, (_, part) => part)
+        .reverse()
+        .map((part) =>
+          defense.parts!.run(
+            planted(true, access),
+            MATERIAL.backdoored,
+            options,
+            seededRandom(5),
+            part,
+            () => {},
+          ),
+        )
+        .reverse();
+      if (count === 0) continue;
+      const outcome = await defense.run(
+        planted(true, access),
+        MATERIAL.backdoored,
+        options,
+        seededRandom(5),
+        () => {},
+        parts,
+      );
+      expect(JSON.stringify(outcome)).toBe(JSON.stringify(await outcomeAt(defense, access)));
+    }
+  });
+
   test("says the missing method's reason when it cannot run", async () => {
     const subject = planted(true, "A5");
     const { reason } = await run(defense, subject, true);

@@ -10,7 +10,7 @@ import { PRESETS } from "../../harness/presets.ts";
 import { type Execute, reproduce } from "../../harness/reproduce.ts";
 import type { Result } from "../../harness/result.ts";
 import { resultText } from "../../harness/resultFile.ts";
-import { type Step, stepAffinity, stepIdentity, stepTitle } from "../../harness/steps.ts";
+import { type Step, stepAffinity, stepIdentity, stepsBefore, stepTitle } from "../../harness/steps.ts";
 import { canonicalJson } from "../../harness/store.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { renderHtml } from "../../report/html.ts";
@@ -18,7 +18,7 @@ import { renderTable } from "../../report/table.ts";
 import { loadDataset, mostFrequentClass, sharedDataset } from "../dataset.ts";
 import { integerOption, print, tell, UsageError, writeOutput } from "../io.ts";
 import type { ThreadData } from "../labThread.ts";
-import { ROOT } from "../package.ts";
+import { cliModule, ROOT } from "../package.ts";
 import { startPool, type Work } from "../pool.ts";
 import { findProfile } from "../profiles.ts";
 import { startMeter } from "../progress.ts";
@@ -116,20 +116,19 @@ async function run(options: Options): Promise<void> {
   await deliver(result, options);
 }
 
+/** In tenths of a second of preset brief, about. */
+const COSTS: Record<Step["kind"], number> = { train: 600, paper: 40, deploy: 10, cells: 20, part: 5 };
+
 function labWork(data: ThreadData): Work<Step> {
   const lab = { ...data.lab, store: { get: async () => undefined, put: async () => {} } };
   return {
-    entry: "labThread",
+    entry: cliModule("labThread"),
     data,
     identity: (step) => stepIdentity(lab, step),
     affinity: (step) => stepAffinity(lab, step),
+    before: (step) => stepsBefore(lab, step),
     title: stepTitle,
-    cost: (step) => {
-      if (step.kind === "train") return 100;
-      if (step.kind === "paper") return 60;
-      if (step.kind === "deploy") return 3;
-      return step.arm === "FF" || step.arm === "QF" ? 40 : 20;
-    },
+    cost: ({ kind }) => COSTS[kind],
   };
 }
 

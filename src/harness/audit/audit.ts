@@ -1,5 +1,5 @@
 import type { Figure, Outcome } from "../../defenses/defense.ts";
-import { DEFENSES } from "../../defenses/index.ts";
+import { DEFENSES, defenseOf } from "../../defenses/index.ts";
 import { DataError } from "../../errors.ts";
 import { classifierOf } from "../../model/classifier.ts";
 import { firstImages, share } from "../lab.ts";
@@ -8,7 +8,7 @@ import type { AuditInputs, AuditModel } from "./inputs.ts";
 import { lossesOf } from "./losses.ts";
 import { floatTwin, isFloat } from "./models.ts";
 import type { AuditCell, AuditDevice, AuditEvidence, Deployed, Suspect } from "./result.ts";
-import { type Answers, type AuditExecute, accessAt, defenseOf, type Place } from "./steps.ts";
+import { type Answers, type AuditExecute, accessAt, type Place } from "./steps.ts";
 import { suspectOf } from "./suspect.ts";
 
 /** What the Result says of where it came from. */

@@ -1,5 +1,5 @@
 import type { AccessLevel, Defense, Material, Outcome, Subject } from "../../defenses/defense.ts";
-import { DEFENSES } from "../../defenses/index.ts";
+import { defenseOf } from "../../defenses/index.ts";
 import { notRunnable } from "../../defenses/outcome.ts";
 import { UnsupportedOpError } from "../../errors.ts";
 import { bindKernels } from "../../kernels/module.ts";
@@ -11,6 +11,7 @@ import { floatSubject } from "../floatSubject.ts";
 import { integerSubject } from "../integerSubject.ts";
 import { firstImages, type Progress, rememberedJson, stepName } from "../lab.ts";
 import { once } from "../once.ts";
+import { countParts, type DefenseRun, runDefense, runPart } from "../parts.ts";
 import type { Arm } from "../result.ts";
 import { arithmeticFor } from "../subjects.ts";
 import type { AuditInputs, AuditLab } from "./inputs.ts";
@@ -30,7 +31,11 @@ export type AuditStep =
   /** The model as it runs there, with everything visible: FF or QF. */
   | { kind: "deploy"; place: Place }
   /** Defenses by id; suspect: what those need that need triggered images. */
-  | { kind: "defend"; place: Place; defenses: readonly string[]; suspect: Suspect | null };
+  | DefendStep
+  /** A part of one of its defenses, by id, for the step to find in the store. */
+  | { kind: "part"; place: Place; defend: DefendStep; defense: string; part: number };
+
+type DefendStep = { kind: "defend"; place: Place; defenses: readonly string[]; suspect: Suspect | null };
 
 export interface Answers {
   precision: string;
@@ -48,6 +53,7 @@ export interface AuditStepResults {
   deploy: Answers;
   /** In the order of `defenses`. */
   defend: Outcome[];
+  part: null;
 }
 
 /** Does all of these steps, in any order and on any number of threads, and gives their results in the order given. */
@@ -60,14 +66,8 @@ export function auditStepTitle(step: AuditStep): string {
   const { arm, profile } = step.place;
   const where = `${arm}${profile ? ` ${profile}` : ""}`;
   if (step.kind === "deploy") return `measure ${where}`;
-  const titles = step.defenses.map((id) => defenseOf(id).title);
+  const titles = (step.kind === "part" ? [step.defense] : step.defenses).map((id) => defenseOf(id).title);
   return `${titles.join(", ")} ${where}`;
-}
-
-export function defenseOf(id: string): Defense {
-  const found = DEFENSES.find((defense) => defense.id === id);
-  if (!found) throw new RangeError(`defense: expected ${DEFENSES.map((d) => d.id).join(", ")}, got ${id}`);
-  return found;
 }
 
 export function profileAt({ profiles }: Pick<AuditInputs, "profiles">, { profile }: Place): Profile {
@@ -116,7 +116,29 @@ async function placeInputs(inputs: AuditInputs, place: Place): Promise<object> {
 /** Steps of equal identity give the same result: those of two profiles whose arithmetic is equal, for one. */
 export async function auditStepIdentity(inputs: AuditInputs, step: AuditStep): Promise<string> {
   const { place: _, ...rest } = step;
+  if (step.kind === "part") {
+    const { defense, part } = step;
+    return stepName("audit-part", "json", {
+      defense,
+      part,
+      of: await auditStepIdentity(inputs, step.defend),
+    });
+  }
   return stepName(`audit-${step.kind}`, "json", { ...rest, at: await placeInputs(inputs, step.place) });
+}
+
+/** Steps that any threads can do before this one, which finds in the store what they did. */
+export function auditStepsBefore(
+  inputs: Pick<AuditInputs, "profiles" | "images">,
+  step: AuditStep,
+): AuditStep[] {
+  if (step.kind !== "defend") return [];
+  const [classes, access] = [inputs.images.classNames.length, accessAt(inputs, step.place)];
+  return step.defenses.flatMap((id) =>
+    Array.from({ length: countParts({ defense: defenseOf(id), classes, access }) }, (_, part) => ({
+      ...{ kind: "part" as const, place: step.place, defend: step, defense: id, part },
+    })),
+  );
 }
 
 /** Does a step or recalls it from the store. Pure but for the store: the same lab and step give the same bytes. */
@@ -125,10 +147,16 @@ export async function runAuditStep<S extends AuditStep>(
   step: S,
   progress: Progress,
 ): Promise<AuditStepResults[S["kind"]]> {
-  const run = async (): Promise<AuditStepResults[AuditStep["kind"]]> =>
-    step.kind === "deploy"
-      ? rememberedJson(lab.store, await auditStepIdentity(lab, step), () => deploy(lab, step.place))
-      : defend(lab, step, progress);
+  const run = async (): Promise<AuditStepResults[AuditStep["kind"]]> => {
+    switch (step.kind) {
+      case "deploy":
+        return rememberedJson(lab.store, await auditStepIdentity(lab, step), () => deploy(lab, step.place));
+      case "defend":
+        return defend(lab, step, progress);
+      case "part":
+        return part(lab, step, progress);
+    }
+  };
   return (await run()) as AuditStepResults[S["kind"]];
 }
 
@@ -152,8 +180,20 @@ export function executeHere(
   }) as AuditExecute;
 }
 
+/** The model that a lab opened last: the steps on it find what the ones before had it compute. */
+const opened = new WeakMap<AuditLab, { name: string; subject: Promise<OpenSubject> }>();
+
 /** The model at a place with everything visible. @throws UnsupportedOpError, ModelFormatError, RangeError. */
 async function openAt(lab: AuditLab, place: Place): Promise<OpenSubject> {
+  const name = isFloatArm(place) ? "float" : `integer ${place.profile}`;
+  const last = opened.get(lab);
+  if (last?.name === name) return last.subject;
+  const subject = makeAt(lab, place);
+  opened.set(lab, { name, subject });
+  return subject;
+}
+
+async function makeAt(lab: AuditLab, place: Place): Promise<OpenSubject> {
   if (isFloatArm(place)) return floatSubject(lab.backend, foldedTwin(lab)!, "fp32", takenByFloat(lab));
   const profile = profileAt(lab, place);
   const { graph, scheme, precision, taken } = await shippedTo(lab, profile);
@@ -200,39 +240,46 @@ async function describe(
   return { precision, scheme: text, sha256, target };
 }
 
-async function defend(
-  lab: AuditLab,
-  step: AuditStep & { kind: "defend" },
-  progress: Progress,
-): Promise<Outcome[]> {
+/** The runs of the defenses, by id, of a step. */
+function runsOf(lab: AuditLab, step: DefendStep): (id: string) => Promise<DefenseRun> {
   const subject = once(() => seenAt(lab, step.place));
   const material = once(() => suspectMaterial(lab, step.suspect));
+  const shown = { classes: lab.images.classNames.length, access: accessAt(lab, step.place) };
+  return async (id) => {
+    const name = await auditStepIdentity(lab, { ...step, defenses: [id] });
+    const defense = defenseOf(id);
+    const options = defense.presets[lab.preset.defenses];
+    const random = seededRandom(lab.seed).fork(id);
+    return { store: lab.store, name, defense, options, random, ...shown, subject, material };
+  };
+}
+
+async function defend(lab: AuditLab, step: DefendStep, progress: Progress): Promise<Outcome[]> {
+  const runOf = runsOf(lab, step);
   const outcomes: Outcome[] = [];
   for (const [i, id] of step.defenses.entries()) {
-    const defense = defenseOf(id);
-    const name = await auditStepIdentity(lab, { ...step, defenses: [id] });
+    const run = await runOf(id);
     const report: Progress = (done, total) => progress(i + done / total, step.defenses.length);
-    outcomes.push(
-      await rememberedJson(lab.store, name, () => runDefense(lab, defense, subject, material, report)),
-    );
+    outcomes.push(await rememberedJson(lab.store, run.name, () => outcomeOf(lab, run, report)));
   }
   return outcomes;
 }
 
-async function runDefense(
-  lab: AuditLab,
-  defense: Defense,
-  subject: () => Promise<Subject>,
-  material: () => Material,
-  progress: Progress,
-): Promise<Outcome> {
-  const lacking = defense.needs.map((need) => LACKS[need](lab, material())).find((reason) => reason !== null);
+async function part(lab: AuditLab, step: AuditStep & { kind: "part" }, progress: Progress): Promise<null> {
+  const run = await runsOf(lab, step.defend)(step.defense);
+  const lacking = lackingOf(lab, run);
+  if (!lacking && !(await lab.store.get(run.name))) await runPart(run, step.part, progress);
+  return null;
+}
+
+const lackingOf = (lab: AuditLab, { defense, material }: DefenseRun) =>
+  defense.needs.map((need) => LACKS[need](lab, material())).find((reason) => reason !== null);
+
+async function outcomeOf(lab: AuditLab, run: DefenseRun, progress: Progress): Promise<Outcome> {
+  const lacking = lackingOf(lab, run);
   if (lacking) return notRunnable(lacking, { forward: 0, backward: 0 });
-  const options = defense.presets[lab.preset.defenses];
-  const random = seededRandom(lab.seed).fork(defense.id);
-  const seen = await subject();
-  const outcome = await defense.run(seen, material(), options, random, progress);
-  const instead = outcome.measures.gradientFree === 1 && seen.missing.gradient;
+  const outcome = await runDefense(run, progress);
+  const instead = outcome.measures.gradientFree === 1 && (await run.subject()).missing.gradient;
   return instead ? { ...outcome, reason: `${outcome.reason} There are no gradients: ${instead}.` } : outcome;
 }
 

@@ -1,0 +1,12 @@
+// A thread of test/cli/pool.test.ts: says which thread did a step and in which order, and fails where it is told to.
+import { threadId } from "node:worker_threads";
+import { serveSteps } from "../../src/cli/stepThread.ts";
+import type { Errand } from "./pool.test.ts";
+
+const did: string[] = [];
+
+serveSteps<Errand>(async ({ name, fails }) => {
+  if (fails) throw new RangeError(`${name} failed`);
+  did.push(name);
+  return { thread: threadId, did: [...did] };
+});
