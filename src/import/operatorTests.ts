@@ -10,7 +10,7 @@ const tensor = z.object({
   base64,
 });
 const computed = z.union([
-  z.array(tensor),
+  z.array(tensor).min(1),
   z.object({ sameAs: z.string() }),
   z.object({ error: z.string() }),
 ]);
@@ -23,7 +23,7 @@ const schema = z.object({
       /** Beside the tests, no path. */
       file: z.string().regex(/^[^/\\]+$/, "the name of a file"),
       inputs: z.array(tensor).optional(),
-      expected: z.array(tensor).optional(),
+      expected: z.array(tensor).min(1).optional(),
       cases: z
         .array(z.object({ inputs: z.array(tensor), outputs: z.record(z.string(), computed) }))
         .optional(),
@@ -74,10 +74,15 @@ function casesOf({ inputs, expected, cases = [] }: Test): OperatorCase[] {
   return [...own, ...others];
 }
 
-/** sameAs followed once; undefined for a runtime that failed. */
+/** sameAs followed; undefined for a runtime that failed. */
 function outputsOf(outputs: NonNullable<Test["cases"]>[number]["outputs"], runtime: string) {
-  const found = outputs[runtime];
-  if (Array.isArray(found)) return found;
-  const other = "sameAs" in found ? outputs[found.sameAs] : undefined;
-  return Array.isArray(other) ? other : undefined;
+  const seen = new Set<string>();
+  for (let name = runtime; Object.hasOwn(outputs, name) && !seen.has(name); ) {
+    seen.add(name);
+    const found = outputs[name];
+    if (Array.isArray(found)) return found;
+    if (!("sameAs" in found)) return undefined;
+    name = found.sameAs;
+  }
+  return undefined;
 }

@@ -1,6 +1,7 @@
 /** Values of the reference: every element a number, 4-bit ones too. */
 import { ModelFormatError } from "../../../errors.ts";
 import { elements } from "../../../model/graph.ts";
+import { float16 } from "../../float16.ts";
 import { refuse } from "../refusal.ts";
 
 export interface Type {
@@ -43,15 +44,6 @@ export function typeNamed(name: string, what: string): TypeName {
 
 export const range = (type: TypeName) => (TYPES[type] as Type).range;
 
-function float16Of(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
-
 const float32 = new Float32Array(1);
 const float32Bits = new Int32Array(float32.buffer);
 
@@ -79,7 +71,7 @@ function reader(type: TypeName, bytes: Uint8Array): (i: number) => number {
   const nibble = (i: number) => (bytes[i >> 1] >> ((i & 1) * 4)) & 15;
   const readers: Record<TypeName, (i: number) => number> = {
     float32: (i) => view.getFloat32(i * 4, true),
-    float16: (i) => float16Of(view.getUint16(i * 2, true)),
+    float16: (i) => float16(view.getUint16(i * 2, true)),
     int4: (i) => (nibble(i) << 28) >> 28,
     uint4: nibble,
     int8: (i) => view.getInt8(i),
