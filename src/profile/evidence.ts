@@ -4,8 +4,12 @@ import * as z from "../zod.ts";
 export const CONFIDENCE = ["executed", "source", "vendor", "inferred"] as const;
 
 export const evidence = {
-  source: z.string().min(1),
-  confidence: z.enum(CONFIDENCE),
+  source: z.string().min(1).meta({ id: "source" }),
+  confidence: z.enum(CONFIDENCE).meta({ id: "confidence" }),
 };
-export const figure = z.strictObject({ value: z.number().positive().finite(), ...evidence });
-export const bytes = z.strictObject({ value: z.number().int().positive(), ...evidence });
+export const figure = z
+  .strictObject({ value: z.number().positive().finite(), ...evidence })
+  .meta({ id: "figure" });
+export const bytes = z
+  .strictObject({ value: z.number().int().positive(), ...evidence })
+  .meta({ id: "bytes" });

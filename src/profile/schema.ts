@@ -11,18 +11,19 @@ import { bytes, evidence } from "./evidence.ts";
 /** Requantizers by name; kernels/arithmetics.ts has the code and the source of each. */
 export const REQUANTIZERS = Object.keys(ARITHMETICS) as [ArithmeticName, ...ArithmeticName[]];
 
-const requantized = z.strictObject({ requantizer: z.enum(REQUANTIZERS), ...evidence });
+const requantizer = z.enum(REQUANTIZERS).meta({ id: "requantizer" });
+const requantized = z.strictObject({ requantizer, ...evidence });
 const form = <const T extends readonly [string, ...string[]]>(forms: T) =>
   z.strictObject({ form: z.enum(forms), ...evidence });
 const requantizedForm = <const T extends readonly [string, ...string[]]>(forms: T) =>
-  z.strictObject({ form: z.enum(forms), requantizer: z.enum(REQUANTIZERS), ...evidence });
+  z.strictObject({ form: z.enum(forms), requantizer, ...evidence });
 const addForms = Object.keys(ADD_FORMS) as (keyof typeof ADD_FORMS)[];
 
 /** TFLite's MultiplyByQuantizedMultiplier in its two builds. */
-const FIXED = ["tflite-double", "tflite-single"] as const;
+const fixed = z.enum(["tflite-double", "tflite-single"]).meta({ id: "fixedPoint" });
 /** requantizer: of the fixed-point or TFLite form. */
 const tableOrFixed = <const T extends readonly [string, ...string[]]>(forms: T) =>
-  z.strictObject({ form: z.enum(forms), requantizer: z.enum(FIXED), ...evidence });
+  z.strictObject({ form: z.enum(forms), requantizer: fixed, ...evidence });
 /** ratios: whether quotients of scales are rounded to float32 before they become multipliers. */
 const ratios = <T extends z.ZodRawShape>(more: T) =>
   z.strictObject({ ratios: z.enum(["float32", "double"]), ...more, ...evidence });
@@ -30,9 +31,9 @@ const ratios = <T extends z.ZodRawShape>(more: T) =>
 /** Ops on int16 activations (symmetric, zero point 0), with int8 weights. */
 const int16 = z.strictObject({
   /** Of one value or of two: everything but sums of products. */
-  requantizer: z.enum(["tflite-double", "tflite-single"]),
+  requantizer: fixed,
   /** Of sums with an int32 bias, which are int32; those of TRANSPOSE_CONV are rounded as single values. */
-  sum32: z.enum(["tflite-double", "tflite-single"]),
+  sum32: fixed,
   /** Of sums with an int64 bias: P7, the second with 32 bits before its last shift. */
   sum64: z.enum(["tflite", "cmsis-nn"]),
   /** FULLY_CONNECTED: as the others, or the sum times the exact quotient of the scales, half away from zero. */
@@ -79,7 +80,7 @@ const ops = z.strictObject({
    * onnxruntime: after it, TANH as float32 between two conversions. */
   LOGISTIC: tableOrFixed(["fixed-point", "table-half-away", "table-half-even", "onnxruntime"]).optional(),
   LEAKY_RELU: tableOrFixed(["tflite", "xnnpack", "onnxruntime"]).optional(),
-  PRELU: ratios({ requantizer: z.enum(FIXED) }).optional(),
+  PRELU: ratios({ requantizer: fixed }).optional(),
   LOG_SOFTMAX: tableOrFixed(["fixed-point", "float-table"]).optional(),
   /** tflite: weights of 10 bits, ties away from zero; tflite-up: ties up. xnnpack: 11 bits, ties up. */
   RESIZE_BILINEAR: form(["tflite", "tflite-up", "xnnpack"]).optional(),
