@@ -100,6 +100,30 @@ const REFUSED: Record<string, [trap: Trap, reason: string]> = {
   ],
 };
 
+/** Conv between Quantize and DequantizeLinear, its bias in `scale` where the products are in 1/8. */
+function convolution(scale: number): Uint8Array {
+  const real = (name: string, value: number) => tensor(name, "float32", [], [value]);
+  return model({
+    inputs: { x: ["float32", [1, 1, 2, 2]] },
+    outputs: { y: ["float32", [1, 1, 2, 2]] },
+    nodes: [
+      node("QuantizeLinear", "x xs zero", "xq"),
+      node("DequantizeLinear", "xq xs zero", "xr"),
+      node("DequantizeLinear", "wq ws zero", "w"),
+      node("DequantizeLinear", "bq bs", "b"),
+      node("Conv", "xr w b", "r"),
+      node("QuantizeLinear", "r ys zero", "yq"),
+      node("DequantizeLinear", "yq ys zero", "y"),
+    ],
+    constants: [
+      ...[real("xs", 0.25), real("ws", 0.5), real("ys", 0.5), real("bs", scale)],
+      tensor("zero", "int8", [], [0]),
+      tensor("wq", "int8", [1, 1, 1, 1], [3]),
+      tensor("bq", "int32", [1], [100]),
+    ],
+  });
+}
+
 const bytesOf = ({ x, nodes, constants, opset, rank = x.length }: Trap) =>
   model({
     inputs: { x: ["float32", x] },
@@ -126,6 +150,19 @@ describe("an .onnx file that is easily misread", () => {
     const { y } = await runOrt(bytes, { x: ["float32", trap.x, input] });
     expect(output).toEqual(y.data);
   });
+
+  it("a bias in units of the products: ONNX Runtime's values", async () => {
+    const input = Float32Array.of(1, -2, 3, 0.5);
+    const bytes = convolution(0.125);
+    const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([input], 1);
+    const { y } = await runOrt(bytes, { x: ["float32", [1, 1, 2, 2], input] });
+    expect(output).toEqual(y.data);
+  });
+
+  it("a bias of another scale, which is not summed with the products: refused", () =>
+    expect(() => compile(importOnnx(convolution(0.2), "m.onnx"), profile, kernels)).toThrow(
+      /^test on onnxruntime-web: cannot run 3 nodes: [^\n]+CONV_2D Conv_r[^\n]+$/,
+    ));
 
   it.each(Object.entries(REFUSED))("%s: refused", (_, [trap, reason]) => {
     const run = () => importOnnx(bytesOf(trap), "m.onnx");

@@ -4,6 +4,8 @@ import { sameQuantization } from "./builder.ts";
 import { roundHalfEven } from "./constants.ts";
 import { Links } from "./passes.ts";
 
+/** Of the bias's scale from the product of the others, which converters form in float32 or float64. */
+const MAX_BIAS_SCALE_ERROR = 1e-4;
 /** Ops that only move values: the same on codes as on what they stand for. */
 const MOVES: ReadonlySet<OpName> = new Set([
   "RESHAPE",
@@ -229,10 +231,22 @@ class Fusion {
     const inputs = node.inputs.map((id, i) => {
       const codes = this.#codesOf(id);
       if (isWeighted && i === 2 && codes === undefined) return this.#quantizedBias(id, x, filter);
+      if (isWeighted && i === 2 && !this.#isScaleOfSums(codes!, x, filter)) return undefined;
       const mayHaveAxis = isWeighted && i > 0;
       return codes !== undefined && (mayHaveAxis || isPerTensor(this.#tensors[codes])) ? codes : undefined;
     });
     return inputs.every((id) => id !== undefined) ? (inputs as number[]) : undefined;
+  }
+
+  /** Whether a bias is in units of the products, as far as float32 tells; of another scale it is added as a float. */
+  #isScaleOfSums(bias: number, x: number | undefined, filter: number | undefined): boolean {
+    const [own, input, weights] = [bias, x, filter].map((id) => this.#tensors[id ?? -1]?.quantization);
+    if (!own || !input || !weights) return false;
+    const channels = Math.max(own.scale.length, weights.scale.length);
+    return Array.from({ length: channels }, (_, c) => c).every((c) => {
+      const product = input.scale[0] * weights.scale[weights.scale.length === 1 ? 0 : c];
+      return Math.abs(own.scale[own.scale.length === 1 ? 0 : c] / product - 1) < MAX_BIAS_SCALE_ERROR;
+    });
   }
 
   #quantizedBias(id: number, x: number | undefined, filter: number | undefined): number | undefined {
