@@ -1,7 +1,8 @@
 /** The inner loops: int16 activations by packed int8 or int4 weights into int32, four pixels by the eight channels of a panel.
  *
  * Weights of a panel, for every pair of values k, k+1 that a pixel reads: channels 0..3 (w[k], w[k+1]), then channels 4..7,
- * sixteen int8. As int4 they are eight bytes: the first four channels in the low nibbles, the others in the high ones.
+ * sixteen int8. As int4 they are eight bytes: the others times 16, plus the first four, plus 8, which is -128 to 127: the
+ * others in the high nibbles, the first four plus 8 in the low ones.
  * Lanes of a vector are thus 4 channels x 2 k, an activation pair is read by one load_splat, and no sum crosses lanes. */
 
 import { clampLanes, eightLanes, NONE, ROUNDING } from "./lanes";
@@ -21,13 +22,40 @@ export function pairBytes(bits: i32): usize {
 export function lowWeights(bits: i32, weights: usize): v128 {
   if (bits == WEIGHTS_16) return v128.load(weights);
   const bytes = v128.load_ext<i8>(weights);
-  return bits == WEIGHTS_8 ? bytes : i16x8.shr_s(i16x8.shl(bytes, 12), 12);
+  return bits == WEIGHTS_8
+    ? bytes
+    : i16x8.sub(v128.and(bytes, i16x8.splat(15)), i16x8.splat(8));
 }
 
 @inline
 export function highWeights(bits: i32, weights: usize): v128 {
   if (bits == WEIGHTS_16) return v128.load(weights, 16);
   return bits == WEIGHTS_8 ? v128.load_ext<i8>(weights, 8) : i16x8.shr_s(v128.load_ext<i8>(weights), 4);
+}
+
+/** 8, where V8 cannot see that it is constant: it makes constants anew in every round of a loop. */
+const EIGHT = memory.data<i16>([8]);
+
+/** Of int4 the byte less 8: 16 times the second four channels is left in the sums of the first, see withoutSecond. */
+@inline
+function firstWeights(bits: i32, low: v128, eight: v128): v128 {
+  return bits == WEIGHTS_4 ? i16x8.sub(low, eight) : low;
+}
+
+@inline
+function secondWeights(bits: i32, low: v128, weights: usize): v128 {
+  return bits == WEIGHTS_4 ? i16x8.shr_s(low, 4) : highWeights(bits, weights);
+}
+
+/** Sums of the first four channels by firstWeights to their own, and the other way. */
+@inline
+function withSecond(bits: i32, first: v128, second: v128): v128 {
+  return bits == WEIGHTS_4 ? i32x4.add(first, i32x4.shl(second, 4)) : first;
+}
+
+@inline
+function withoutSecond(bits: i32, first: v128, second: v128): v128 {
+  return bits == WEIGHTS_4 ? i32x4.sub(first, i32x4.shl(second, 4)) : first;
 }
 
 @inline
@@ -115,8 +143,9 @@ export function accumulateFour(
     a1 = <usize>load<u32>(pixels, 4) + shared;
   const a2 = <usize>load<u32>(pixels, 8) + shared,
     a3 = <usize>load<u32>(pixels, 12) + shared;
-  const bias0 = v128.load(panel),
-    bias1 = v128.load(panel, 16);
+  const eight = v128.load_splat<i16>(EIGHT),
+    bias1 = v128.load(panel, 16),
+    bias0 = withSecond(bits, v128.load(panel), bias1);
   let c00 = bias0,
     c01 = bias1,
     c10 = bias0,
@@ -129,8 +158,9 @@ export function accumulateFour(
   for (let i = 0; i < offsetCount; i++) {
     let k = <usize>load<u32>(offsets + ((<usize>i) << 2));
     for (const end = k + runBytes; k < end; k += 4) {
-      const y0 = lowWeights(bits, weights),
-        y1 = highWeights(bits, weights);
+      const bytes = bits == WEIGHTS_16 ? v128.load(weights) : v128.load_ext<i8>(weights),
+        y0 = firstWeights(bits, bytes, eight),
+        y1 = secondWeights(bits, bytes, weights);
       const x0 = v128.load_splat<i32>(a0 + k);
       c00 = multiplyAdd(c00, x0, y0);
       c01 = multiplyAdd(c01, x0, y1);
@@ -146,6 +176,10 @@ export function accumulateFour(
       weights += pairBytes(bits);
     }
   }
+  c00 = withoutSecond(bits, c00, c01);
+  c10 = withoutSecond(bits, c10, c11);
+  c20 = withoutSecond(bits, c20, c21);
+  c30 = withoutSecond(bits, c30, c31);
   finishFour(form, right, constant, offset, low, high, panel, c00, c01, c10, c11, c20, c21, c30, c31, output, step1, step2, step3);
 }
 
@@ -246,13 +280,13 @@ export function accumulateDepthwiseFour(
   v128.store(acc, c31, 112);
 }
 
-/** Weight of lane and half of a pair: lanes 0..3 in low nibbles, 4..7 in high ones. */
+/** Weight of lane and half of a pair: of int4 lanes 0..3 in low nibbles, 4..7 in high ones. */
 @inline
 function weight(bits: i32, weights: usize, lane: i32, half: i32): i32 {
   if (bits == WEIGHTS_16) return <i32>load<i16>(weights + <usize>((lane * 2 + half) << 1));
   if (bits == WEIGHTS_8) return <i32>load<i8>(weights + <usize>(lane * 2 + half));
   const byte = <i32>load<i8>(weights + <usize>((lane & 3) * 2 + half));
-  return lane < 4 ? (byte << 28) >> 28 : byte >> 4;
+  return lane < 4 ? (byte & 15) - 8 : byte >> 4;
 }
 
 /** x0, x1: the pair's activations, the same for all channels. Channels `lane` and `lane + 1`. */

@@ -44,7 +44,7 @@ export interface Packing {
   at(channel: number, k: number): number;
 }
 
-/** Panels of eight channels, [k / 2][8][2] as int8, or as nibbles with channels 0..3 in the low ones and 4..7 in the high. */
+/** Panels of eight channels, [k / 2][8][2] as int8, or as nibbles: channels 4..7 in the high ones, 0..3 plus 8 in the low. */
 export function packWeights({ weightBits, groups, groupDepth, length, at }: Packing): Uint8Array {
   const panels = Math.ceil(groupDepth / PANEL_LANES);
   const packed = new Uint8Array((groups * panels * PANEL_LANES * length * weightBits) / 8);
@@ -60,7 +60,7 @@ export function packWeights({ weightBits, groups, groupDepth, length, at }: Pack
           for (let i = 0; i < 16; i++) packed[next++] = weight(i >> 1, k + (i & 1));
         } else {
           for (let i = 0; i < 8; i++) {
-            packed[next++] = (weight(i >> 1, k + (i & 1)) & 15) | (weight((i >> 1) + 4, k + (i & 1)) << 4);
+            packed[next++] = 16 * weight((i >> 1) + 4, k + (i & 1)) + weight(i >> 1, k + (i & 1)) + 8;
           }
         }
       }
