@@ -12,6 +12,8 @@ export async function readAnyModel(path: string): Promise<Graph> {
 /** The same of bytes that were read. */
 export async function parseAnyModel(bytes: Uint8Array, path: string): Promise<Graph> {
   if (isTflite(bytes)) return importTflite(bytes, path);
+  const { isBlindspot, readModel } = await import("../model/file.ts");
+  if (isBlindspot(bytes)) return readModel(bytes, path).graph;
   // What reads ONNX takes longer to load than most models to run.
   const { importModel } = await import("../import/index.ts");
   return importModel(bytes, path, (name) => readBeside(path, name));

@@ -92,8 +92,10 @@ export function prepareTaps(kernels: Kernels, args: Conv2dArgs, spacing = DENSE)
     paddedLength,
     at: (channel, k) => {
       const inRun = k % stride;
-      const [part, tap] = [Math.floor(k / stride / taps.length), Math.floor(k / stride) % taps.length];
-      return inRun < run ? partOf(filter[channel * length + tap * run + inRun], part, parts) : 0;
+      if (inRun >= run) return 0;
+      const tap = Math.floor(k / stride);
+      const weight = filter[channel * length + (tap % taps.length) * run + inRun];
+      return partOf(weight, Math.floor(tap / taps.length), parts);
     },
   });
   const values = {

@@ -20,13 +20,23 @@ const MOST_WASTE = 0.6;
 const half = (count: number) => Math.ceil(count / 2);
 const tilesOf = ({ outputHeight, outputWidth }: Conv2dArgs) => half(outputHeight) * half(outputWidth);
 
-/** Twice G times a vector of three. */
-const ROWS: readonly ((a: number, b: number, c: number) => number)[] = [
-  (a) => 2 * a,
-  (a, b, c) => a + b + c,
-  (a, b, c) => a - b + c,
-  (_a, _b, c) => 2 * c,
-];
+/** Twice G times a vector of three values `step` apart: four, `outputStep` apart. */
+function transformThree(
+  input: ArrayLike<number>,
+  at: number,
+  step: number,
+  output: Int16Array | Int32Array | Int8Array,
+  to: number,
+  outputStep: number,
+): void {
+  const a = input[at];
+  const b = input[at + step];
+  const c = input[at + 2 * step];
+  output[to] = 2 * a;
+  output[to + outputStep] = a + b + c;
+  output[to + 2 * outputStep] = a - b + c;
+  output[to + 3 * outputStep] = 2 * c;
+}
 
 /** [panel][point][inputDepth / 2][8][2]: four times the transforms, as int16, of int4 weights int8. Point 4 * y + x is row y
  * of twice G times the filter times row x of it. */
@@ -36,21 +46,15 @@ function packTransformed(args: Conv2dArgs): Int16Array | Int8Array {
   const panels = Math.ceil(outputDepth / PANEL_LANES);
   const pointLength = inputDepth * PANEL_LANES;
   const packed = new (args.weightBits === 4 ? Int8Array : Int16Array)(panels * POINTS * pointLength);
-  for (let i = 0; i < outputDepth * inputDepth; i++) {
-    const [channel, k] = [Math.floor(i / inputDepth), i % inputDepth];
-    const at = (y: number, x: number) => filter[(channel * 9 + 3 * y + x) * inputDepth + k];
-    let place =
-      Math.floor(channel / PANEL_LANES) * POINTS * pointLength +
-      ((k >> 1) * PANEL_LANES + (channel % PANEL_LANES)) * 2 +
-      (k & 1);
-    for (const row of ROWS) {
-      const a = row(at(0, 0), at(1, 0), at(2, 0));
-      const b = row(at(0, 1), at(1, 1), at(2, 1));
-      const c = row(at(0, 2), at(1, 2), at(2, 2));
-      for (const column of ROWS) {
-        packed[place] = column(a, b, c);
-        place += pointLength;
-      }
+  const rows = new Int32Array(12);
+  for (let channel = 0; channel < outputDepth; channel++) {
+    const panel = Math.floor(channel / PANEL_LANES) * POINTS * pointLength;
+    for (let k = 0; k < inputDepth; k++) {
+      const place = panel + ((k >> 1) * PANEL_LANES + (channel % PANEL_LANES)) * 2 + (k & 1);
+      for (let x = 0; x < 3; x++)
+        transformThree(filter, (channel * 9 + x) * inputDepth + k, 3 * inputDepth, rows, x, 3);
+      for (let y = 0; y < 4; y++)
+        transformThree(rows, 3 * y, 1, packed, place + 4 * y * pointLength, pointLength);
     }
   }
   return packed;

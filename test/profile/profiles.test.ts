@@ -12,8 +12,10 @@ const names = readdirSync(directory).filter(
 
 describe("the shipped profiles", () => {
   for (const name of names)
-    it(`${name} is valid and bears the name of its file`, () =>
-      expect(`${parseProfile(read(name), name).id}.json`).toBe(name));
+    it(`${name} is valid as it stands and bears the name of its file`, () => {
+      expect(`${parseProfile(read(name), name).id}.json`).toBe(name);
+      expect(parseProfile(read(name), name)).toEqual(JSON.parse(read(name)));
+    });
 
   it("no two have one title, and each says where every figure is from", () => {
     const profiles = names.map((name) => parseProfile(read(name), name));
