@@ -304,6 +304,7 @@ export class RoundedPool extends Operands {
   inputScale: i32;
   outputScale: i32;
   outputOffset: i32;
+  codeOffset: i32;
 }
 
 @unmanaged

@@ -73,8 +73,8 @@ function roundedAverage(p: RoundedPool, channel: usize, top: i32, bottom: i32, l
   }
   if (p.rounding <= RECIPROCAL) return averageOf(p.rounding, sum, count) + p.outputOffset;
   const average = total / <f32>count;
-  const code = average / reinterpret<f32>(p.outputScale) + <f32>p.outputOffset;
-  return <i32>nearest(min<f32>(max<f32>(code, -512), 512));
+  const code = average / reinterpret<f32>(p.outputScale) + <f32>(p.outputOffset + p.codeOffset);
+  return <i32>nearest(min<f32>(max<f32>(code, -512), 512)) - p.codeOffset;
 }
 
 export function average_pool_2d_rounded_s8(params: usize): void {

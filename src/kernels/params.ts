@@ -204,6 +204,7 @@ export const PARAMS = {
     "inputScale",
     "outputScale",
     "outputOffset",
+    "codeOffset",
   ],
   SoftmaxTable: [...OPERANDS, "rows", "rowSize", "table", "scale", "outputScale", "outputOffset"],
   WideConvolution: [...CONVOLUTION, "segment"],

@@ -71,6 +71,8 @@ export type RoundedAverageArgs = AveragePool2dArgs & {
   outputOffset: number;
   inputScale: number;
   outputScale: number;
+  /** 128 for uint8 codes, which are 128 less here: a float sum with the zero point rounds as theirs does. */
+  codeOffset?: number;
 };
 
 /** Source: TOSA cd5acdd, AVG_POOL2D: reciprocal_scale and apply_scale_32 with one rounding. */
@@ -94,7 +96,8 @@ function averageOf(args: RoundedAverageArgs, values: number[]): number {
   const total = values.reduce((t, value) => Math.fround(t + Math.fround(value * scale)), 0);
   const average = Math.fround(total / values.length);
   const code = Math.fround(average / Math.fround(args.outputScale));
-  return roundHalfEven(clamp(Math.fround(code + args.outputOffset), -512, 512));
+  const { outputOffset, codeOffset = 0 } = args;
+  return roundHalfEven(clamp(Math.fround(code + outputOffset + codeOffset), -512, 512)) - codeOffset;
 }
 
 /** Values of the taps of one output that are inside the image, less the zero point, in row order. */
@@ -116,9 +119,10 @@ function tapsOf(args: RoundedAverageArgs, input: Values, index: number): number[
 export const AVERAGE_POOL_2D_ROUNDED: Op<RoundedAverageArgs> = {
   macs: () => 0,
   prepare(kernels, args) {
-    const { rounding, inputScale, outputScale, ...own } = args;
+    const { rounding, inputScale, outputScale, codeOffset = 0, ...own } = args;
     const values = {
       ...own,
+      codeOffset,
       rounding: AVERAGE_ROUNDINGS.indexOf(rounding),
       inputScale: floatBits(inputScale),
       outputScale: floatBits(outputScale),

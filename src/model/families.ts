@@ -274,7 +274,8 @@ export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step
   if (form === "half-away") return null;
   const [x] = site.inputs;
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(site.output) };
-  const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output) };
+  const codeOffset = site.output.dtype === "uint8" ? 128 : 0;
+  const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output), codeOffset };
   return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, { ...args, ...offsets, ...scales, rounding: form });
 }
 

@@ -159,6 +159,29 @@ describe("an .onnx file that is easily misread", () => {
     expect(output).toEqual(y.data);
   });
 
+  it.each([0, 44, 129, 255])(
+    "uint8 averages of zero point %i, halves too: ONNX Runtime's",
+    async (zeroPoint) => {
+      const bytes = model({
+        inputs: { x: ["float32", [1, 1, 3, 200]] },
+        outputs: { y: ["float32", [1, 1, 2, 198]] },
+        nodes: [
+          node("QuantizeLinear", "x s z", "xq"),
+          node("DequantizeLinear", "xq s z", "xr"),
+          node("AveragePool", "xr", "r", { kernel_shape: [2, 3] }),
+          node("QuantizeLinear", "r s z", "yq"),
+          node("DequantizeLinear", "yq s z", "y"),
+        ],
+        constants: [tensor("s", "float32", [], [0.02]), tensor("z", "uint8", [], [zeroPoint])],
+      });
+      const random = seededRandom(zeroPoint);
+      const input = Float32Array.from({ length: 600 }, () => (random.below(256) - zeroPoint) * 0.02);
+      const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([input], 1);
+      const { y } = await runOrt(bytes, { x: ["float32", [1, 1, 3, 200], input] });
+      expect(output).toEqual(y.data);
+    },
+  );
+
   it("a bias of another scale, which is not summed with the products: refused", () =>
     expect(() => compile(importOnnx(convolution(0.2), "m.onnx"), profile, kernels)).toThrow(
       /^test on onnxruntime-web: cannot run 3 nodes: [^\n]+CONV_2D Conv_r[^\n]+$/,
