@@ -1,14 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startPool, type Work } from "../../src/cli/pool.ts";
-
-/** A step that takes no time. */
-export interface Errand {
-  name: string;
-  affinity?: string;
-  before?: Errand[];
-  cost?: number;
-  fails?: boolean;
-}
+import type { Errand } from "./poolThread.fixture.ts";
 
 interface Done {
   thread: number;

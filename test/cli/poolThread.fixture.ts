@@ -1,7 +1,15 @@
 // A thread of test/cli/pool.test.ts: says which thread did a step and in which order, and fails where it is told to.
 import { threadId } from "node:worker_threads";
 import { serveSteps } from "../../src/cli/stepThread.ts";
-import type { Errand } from "./pool.test.ts";
+
+/** A step that takes no time. */
+export interface Errand {
+  name: string;
+  affinity?: string;
+  before?: Errand[];
+  cost?: number;
+  fails?: boolean;
+}
 
 const did: string[] = [];
 
