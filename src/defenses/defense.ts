@@ -46,8 +46,11 @@ export interface Subject {
   /** A0..A2. Mean |output| over images and positions of every channel of every convolution and of the last dense layer,
    * before the activation, concatenated in graph order. Only the seed paper's own rules ask for it. */
   convolutionMeans?(pixels: Pixels, count: number): Float32Array;
-  /** A0, A1. Fine-tunes on clean images (A1: on the float shadow, re-exported with the same activation ranges). */
+  /** A0, A1. Fine-tunes on clean images (A1: on the float shadow, re-exported with the same activation ranges). Dispose of
+   * what it gives when done. */
   tune?(images: ImageSet, options: TuneOptions): Promise<Subject>;
+  /** Frees memory that no garbage collector sees; the subject answers no more. */
+  dispose?(): void;
   /** Why an absent method is absent, by method name, in words a person can use. */
   missing: Partial<Record<"gradient" | "features" | "pruning" | "tune", string>>;
 }

@@ -123,7 +123,9 @@ async function tuned(
     random: run.random,
     pruned,
   });
-  return measure(better, pruned.length, run.images);
+  const point = measure(better, pruned.length, run.images);
+  better.dispose?.();
+  return point;
 }
 
 function curve(points: Point[], channels: number): Figure {

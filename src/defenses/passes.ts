@@ -90,5 +90,6 @@ export function metered(
       return metered(await subject.tune!(images, options), passes).subject;
     };
   }
+  if (subject.dispose) view.dispose = () => subject.dispose!();
   return { subject: view, passes };
 }

@@ -1,6 +1,12 @@
 import type { Subject } from "../defenses/defense.ts";
 import type { FloatBackend } from "../float/backend.ts";
-import { INPUT_SCALE, type IntegerActivation, prepare, shadowGradient } from "../float/execute.ts";
+import {
+  INPUT_SCALE,
+  type IntegerActivation,
+  type Prepared,
+  prepare,
+  shadowGradient,
+} from "../float/execute.ts";
 import { OPERATORS } from "../float/operators.ts";
 import { tune } from "../float/train.ts";
 import { bindKernels, type Kernels } from "../kernels/module.ts";
@@ -40,7 +46,7 @@ export async function integerSubject(
   const { graph, name, scheme } = model;
   const obstacle = noShadow(graph, classifier.logits);
   if (obstacle) open.missing.gradient = obstacle;
-  else open.gradient = straightThrough(backend, kernels, model, classifier);
+  else Object.assign(open, straightThrough(backend, kernels, model, classifier));
   if (!classifier.head) return open;
   if (!scheme || Math.fround(classifier.factor) !== INPUT_SCALE || classifier.offset !== 0) {
     open.missing.tune = "only an integer model that was quantized here, on pixels of 0..1, can be made again";
@@ -108,7 +114,7 @@ function straightThrough(
   kernels: Kernels,
   { graph, profile }: IntegerModel,
   classifier: Classifier,
-): NonNullable<Subject["gradient"]> {
+): Required<Pick<Subject, "gradient" | "dispose">> {
   const { logits, classes, height, width, channels, factor } = classifier;
   const size = height * width * channels;
   const bounds = clamps(graph);
@@ -117,10 +123,11 @@ function straightThrough(
     .filter((id) => graph.tensors[id].quantization);
   /** The shadow takes a pixel for pixel * INPUT_SCALE, the model for pixel * factor. */
   const unit = Math.fround(factor) / INPUT_SCALE;
-  const ready = once(() => ({
-    shadow: prepare(backend, shadowOf(graph, logits)),
-    plan: compile(graph, profile, kernels, { keep: "all", chunk: GRADIENT_CHUNK }),
-  }));
+  let held: Prepared | undefined;
+  const ready = once(() => {
+    held = prepare(backend, shadowOf(graph, logits));
+    return { shadow: held, plan: compile(graph, profile, kernels, { keep: "all", chunk: GRADIENT_CHUNK }) };
+  });
   const activations = (plan: Plan, count: number) =>
     new Map(
       activationIds.map((id): [number, IntegerActivation] => {
@@ -139,7 +146,7 @@ function straightThrough(
         ];
       }),
     );
-  return (pixels, count, logitsGradient) => {
+  const straight: Subject["gradient"] = (pixels, count, logitsGradient) => {
     const { plan, shadow } = ready();
     const codes = inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
     const seen = new Float32Array(count * classes);
@@ -161,4 +168,5 @@ function straightThrough(
     }
     return { logits: seen, gradient };
   };
+  return { gradient: straight, dispose: () => held?.dispose() };
 }

@@ -30,6 +30,10 @@ export async function openSubject(lab: Lab, target: Target): Promise<OpenSubject
   const name = await targetName(lab, target);
   const last = opened.get(lab);
   if (last?.name === name) return last.subject;
+  last?.subject.then(
+    (subject) => subject.dispose?.(),
+    () => {},
+  );
   const subject = makeSubject(lab, target);
   opened.set(lab, { name, subject });
   return subject;

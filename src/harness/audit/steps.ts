@@ -188,6 +188,10 @@ async function openAt(lab: AuditLab, place: Place): Promise<OpenSubject> {
   const name = isFloatArm(place) ? "float" : `integer ${place.profile}`;
   const last = opened.get(lab);
   if (last?.name === name) return last.subject;
+  last?.subject.then(
+    (subject) => subject.dispose?.(),
+    () => {},
+  );
   const subject = makeAt(lab, place);
   opened.set(lab, { name, subject });
   return subject;
