@@ -47,6 +47,13 @@ export const CODED_SIZES: CodedOptions = {
 /** The same updates and rules on fewer images. */
 export const CODED_QUICK: CodedOptions = { ...CODED_SIZES, batch: 16, inversionBatch: 4 };
 
+/** By preset. */
+export const CODED = {
+  brief: { ...CODED_QUICK, inversionBatch: 2 },
+  quick: CODED_QUICK,
+  study: CODED_SIZES,
+} as const satisfies Record<string, CodedOptions>;
+
 interface Run {
   subject: Subject;
   test: ImageSet;

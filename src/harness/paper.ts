@@ -1,4 +1,4 @@
-import { CODED_QUICK, CODED_SIZES, runAsCoded } from "../defenses/asCoded.ts";
+import { CODED, runAsCoded } from "../defenses/asCoded.ts";
 import type { Subject } from "../defenses/defense.ts";
 import type { FloatBackend } from "../float/backend.ts";
 import { observe, prepare } from "../float/execute.ts";
@@ -80,25 +80,25 @@ function channelMeans(backend: FloatBackend, graph: Graph): NonNullable<Subject[
   };
 }
 
-/** The paper's own five rules on one model in each of its precisions. */
-export async function paperRows(lab: Lab, model: ModelSpec, progress: Progress): Promise<PaperRow[]> {
-  const { graph } = await trainedModel(lab, model, () => {});
-  const sizes = lab.preset.defenses === "study" ? CODED_SIZES : CODED_QUICK;
-  const rows: PaperRow[] = [];
-  for (const [i, precision] of PAPER_PRECISIONS.entries()) {
-    const { id } = precision;
-    const inputs = { model: await modelName(lab, model), precision: id, sizes, engine: lab.engine };
-    const name = await stepName("paper", "json", inputs);
-    const findings = await rememberedJson(lab.store, name, async () =>
-      runAsCoded(
-        paperSubject(lab, graph, precision),
-        firstImages(lab.dataset.test, sizes.batch * sizes.featureBatches),
-        sizes,
-        seededRandom(model.seed).fork("paper"),
-        (done, total) => progress(i + done / total, PAPER_PRECISIONS.length),
-      ),
-    );
-    rows.push(...findings.map((finding) => ({ model: model.id, precision: id, ...finding })));
-  }
-  return rows;
+/** The paper's own five rules on one model in one of its precisions, by id. */
+export async function paperRows(
+  lab: Lab,
+  model: ModelSpec,
+  id: string,
+  progress: Progress,
+): Promise<PaperRow[]> {
+  const precision = PAPER_PRECISIONS.find((row) => row.id === id);
+  if (!precision) throw new RangeError(`precision of the paper: got ${id}`);
+  const sizes = CODED[lab.preset.defenses];
+  const inputs = { model: await modelName(lab, model), precision: id, sizes, engine: lab.engine };
+  const name = await stepName("paper", "json", inputs);
+  const findings = await rememberedJson(lab.store, name, async () => {
+    const { graph } = await trainedModel(lab, model, () => {});
+    const subject = paperSubject(lab, graph, precision);
+    const test = firstImages(lab.dataset.test, sizes.batch * sizes.featureBatches);
+    const found = runAsCoded(subject, test, sizes, seededRandom(model.seed).fork("paper"), progress);
+    subject.dispose?.();
+    return found;
+  });
+  return findings.map((finding) => ({ model: model.id, precision: id, ...finding }));
 }

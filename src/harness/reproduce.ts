@@ -4,6 +4,7 @@ import { DEFENSES } from "../defenses/index.ts";
 import { decompose, falsePositives, type RawCell, withThresholds } from "./decompose.ts";
 import { type ModelSpec, modelPair, PRECISIONS, VALIDITY } from "./experiment.ts";
 import type { Lab } from "./lab.ts";
+import { PAPER_PRECISIONS } from "./paper.ts";
 import type { Deployment, ModelRecord, Result } from "./result.ts";
 import { accessOf, type Step, type StepResults } from "./steps.ts";
 
@@ -40,7 +41,9 @@ export async function reproduce(
   await deployAll(lab, specs, records, execute);
   const papered = accepted
     .slice(0, lab.preset.paperModels)
-    .map(({ specs }) => ({ kind: "paper" as const, model: specs[0] }));
+    .flatMap(({ specs: [model] }) =>
+      PAPER_PRECISIONS.map(({ id }) => ({ kind: "paper" as const, model, precision: id })),
+    );
   const [raw, paper] = await Promise.all([runCells(lab, specs, execute), execute(papered)]);
   const profiles = lab.profiles.map(({ id, title, family, access, arithmetic }) => ({
     id,

@@ -21,7 +21,7 @@ export type Step =
   | CellsStep
   /** A part of one of its defenses, by id, for the cells to find in the store. */
   | { kind: "part"; cells: CellsStep; defense: string; part: number }
-  | { kind: "paper"; model: ModelSpec };
+  | { kind: "paper"; model: ModelSpec; precision: string };
 
 /** What each kind of step gives. */
 export interface StepResults {
@@ -36,7 +36,7 @@ export interface StepResults {
 /** One line for a progress bar. */
 export function stepTitle(step: Step): string {
   if (step.kind === "train") return `train ${step.model.id}`;
-  if (step.kind === "paper") return `paper's rules on ${step.model.id}`;
+  if (step.kind === "paper") return `paper's rules on ${step.model.id} ${step.precision}`;
   if (step.kind === "part") return `${defenseOf(step.defense).title} ${stepTitle(step.cells)}`;
   const where = step.profile ? `${step.precision} ${step.profile}` : step.precision;
   if (step.kind === "deploy") return `measure ${step.model.id} ${where}`;
@@ -61,7 +61,7 @@ export async function runStep<S extends Step>(
       case "part":
         return part(lab, step, progress);
       case "paper":
-        return paperRows(lab, step.model, progress);
+        return paperRows(lab, step.model, step.precision, progress);
     }
   };
   return (await run()) as StepResults[S["kind"]];
