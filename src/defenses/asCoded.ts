@@ -49,7 +49,7 @@ export const CODED_QUICK: CodedOptions = { ...CODED_SIZES, batch: 16, inversionB
 
 /** By preset. */
 export const CODED = {
-  brief: { ...CODED_QUICK, inversionBatch: 2 },
+  brief: CODED_QUICK,
   quick: CODED_QUICK,
   study: CODED_SIZES,
 } as const satisfies Record<string, CodedOptions>;

@@ -85,7 +85,8 @@ export async function stepIdentity(lab: Omit<Lab, "backend">, step: Step): Promi
 
 /** Steps of equal affinity are done fastest by one thread, one after the other: what one computes the next one finds. */
 export async function stepAffinity(lab: Omit<Lab, "backend">, step: Step): Promise<string> {
-  return step.kind === "cells" ? targetName(lab, step) : stepIdentity(lab, step);
+  if (step.kind === "cells") return targetName(lab, step);
+  return step.kind === "deploy" ? stepName("deploy", "json", step.model) : stepIdentity(lab, step);
 }
 
 /** Steps that any threads can do before this one, which finds in the store what they did. */
