@@ -10,12 +10,15 @@ import type { AuditEvent, DeviceAnswer } from "./protocol.ts";
 /** What remains when every step is done: comparing and drawing, of 1. */
 const REST = 0.05;
 
+/** The defense of a step that is one; the page asks for one at a time. */
+const defenseIn = (step: Exclude<AuditStep, { kind: "deploy" }>) =>
+  step.kind === "part" ? step.defense : step.defenses[0];
+
 /** What a step costs beside others. */
-function costOf({ kind, place, ...step }: AuditStep): number {
-  if (kind === "deploy") return 3;
-  const [id] = (step as { defenses: readonly string[] }).defenses;
-  if (id !== "neuralCleanse") return 4;
-  return place.arm === "FF" || place.arm === "QF" ? 40 : 20;
+function costOf(step: AuditStep): number {
+  if (step.kind === "deploy") return 3;
+  if (defenseIn(step) !== "neuralCleanse") return 4;
+  return step.place.arm === "FF" || step.place.arm === "QF" ? 40 : 20;
 }
 
 /** Of all steps that an audit of this model may ask for. */
@@ -48,10 +51,11 @@ export function trackedExecute(lab: AuditLab, tell: (event: AuditEvent) => void)
 }
 
 /** A line for a person. */
-function titleOf({ place, ...step }: AuditStep): string {
+function titleOf(step: AuditStep): string {
+  const { place } = step;
   const where = place.profile ? `${place.profile} (${ARM_WORDS[place.arm]})` : "the float model";
   if (step.kind === "deploy") return `Measuring ${place.profile ?? where}`;
-  const title = DEFENSES.find(({ id }) => id === step.defenses[0])!.title;
+  const title = DEFENSES.find(({ id }) => id === defenseIn(step))!.title;
   return `${title} on ${where}`;
 }
 
