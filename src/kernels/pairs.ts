@@ -14,6 +14,10 @@ export interface Pair extends Output {
   input1Offset: number;
   input2Offset: number;
   sign: 1 | -1;
+  /** 128 where the runtime's codes are uint8, which are 128 less here: a float sum with the zero point rounds as theirs. */
+  codeOffset: number;
+  /** Two float32 values that are quantized after it: ONNX Runtime, where it has no integer node. */
+  isReal: boolean;
 }
 
 type Combine = (a: number, b: number) => number;
@@ -21,13 +25,17 @@ const f32 = Math.fround;
 const clampTo = ({ activationMin, activationMax }: Output, value: number) =>
   clamp(value, activationMin, activationMax);
 
+/** The code of a real value in units of the output scale. */
+const withZeroPoint = ({ outputOffset, codeOffset }: Pair, value: number) =>
+  roundHalfEven(f32(value + (outputOffset + codeOffset))) - codeOffset;
+
 /** Sum of the real values in float32, divided by the output scale, zero point added before rounding.
  * Source: onnxruntime-web 1.30.0 (WASM) and the generic code of mlas qladd.cpp 0465fe9, executed. */
 function addOnnxRuntime(p: Pair): Combine {
   const [s1, s2, so] = [f32(p.scale1), f32(p.scale2), f32(p.outputScale)];
   return (a, b) => {
     const real = f32(f32(s1 * (a + p.input1Offset)) + f32(p.sign * f32(s2 * (b + p.input2Offset))));
-    return clampTo(p, roundHalfEven(f32(f32(real / so) + p.outputOffset)));
+    return clampTo(p, withZeroPoint(p, f32(real / so)));
   };
 }
 
@@ -90,10 +98,15 @@ export const ADD_FORMS = {
 
 /** Float32 product with one scale, zero point added before rounding. Source: onnxruntime 1.30.0 QLinearMul, executed. */
 export function multiplyOnnxRuntime(p: Pair): Combine {
-  const scale = f32(f32(p.scale1 * p.scale2) / p.outputScale);
+  const [s1, s2, so] = [f32(p.scale1), f32(p.scale2), f32(p.outputScale)];
+  const scale = f32(f32(s1 * s2) / so);
   return (a, b) => {
+    if (p.isReal) {
+      const real = f32(f32(s1 * (a + p.input1Offset)) * f32(s2 * (b + p.input2Offset)));
+      return clampTo(p, withZeroPoint(p, f32(real / so)));
+    }
     const product = (a + p.input1Offset) * (b + p.input2Offset);
-    return clampTo(p, roundHalfEven(f32(f32(product * scale) + p.outputOffset)));
+    return clampTo(p, withZeroPoint(p, f32(product * scale)));
   };
 }
 

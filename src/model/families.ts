@@ -30,11 +30,11 @@ import {
 } from "../kernels/ordered.ts";
 import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
 import { type QuirkArgs, quirkStep } from "../kernels/quirks.ts";
-import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantize.ts";
+import { meanMultiplier, meanXnnpack, roundHalfAway, roundHalfEven } from "../kernels/requantize.ts";
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
 import { isFloat } from "./float/site.ts";
-import type { OpName, Tensor } from "./graph.ts";
+import type { Activation, OpName, Tensor } from "./graph.ts";
 import { first, only, type Site, scaleOf, sharesScale, zeroPointOf } from "./site.ts";
 
 type Ops = Profile["arithmetic"]["ops"];
@@ -234,9 +234,29 @@ export function preparePairedProduct(site: Site, args: PairArgs): Step | null {
   return pairwise(site, args, multiplyRequantized(pairOf(site, args, 1), requantizer));
 }
 
-function pairOf({ inputs: [a, b], output }: Site, args: PairArgs, sign: 1 | -1): Pair {
-  return { ...args, scale1: scaleOf(a), scale2: scaleOf(b), outputScale: scaleOf(output), sign };
+function pairOf(site: Site, args: PairArgs, sign: 1 | -1): Pair {
+  const { inputs, output, attributes } = site as Site<"ADD">;
+  const [scale1, scale2] = inputs.map(scaleOf);
+  const isReal = sign === -1 || !isClampOfCodes(attributes.activation, output);
+  // QuantizeLinear rounds before it adds the zero point.
+  const offset = isReal ? -zeroPointOf(output) : codeOffset(site);
+  return { ...args, scale1, scale2, outputScale: scaleOf(output), sign, codeOffset: offset, isReal };
 }
+
+/** Whether the codes' own ends clamp as the activation does: ONNX Runtime then drops it, and makes the node before it integer.
+ * Source: microsoft/onnxruntime 0008737, qdq_util.cc, IsClipMadeRedundantByQ. */
+function isClampOfCodes(activation: Activation, output: Tensor): boolean {
+  const zero = zeroPointOf(output);
+  if (activation === "NONE" || activation === "RELU") return activation === "NONE" || zero === -128;
+  const code = (value: number) => roundHalfEven(Math.fround(value / scaleOf(output))) + zero;
+  const [low, high] = activation === "RELU6" ? [0, 6] : [-1, 1];
+  return code(low) <= -128 && code(high) >= 127;
+}
+
+/** What ONNX Runtime's codes are above ours: those between QuantizeLinear and DequantizeLinear are uint8 on WebAssembly and
+ * x86. Source: microsoft/onnxruntime 07be093, qdq_s8_to_u8.cc, without kOrtSessionOptionsQDQIsInt8Allowed. */
+const codeOffset = ({ attributes, output }: Site): 0 | 128 =>
+  output.dtype === "int8" && "keepsInt8" in attributes ? 0 : 128;
 
 function pairwise({ kernels }: Site, args: PairArgs, combine: (a: number, b: number) => number): Step {
   return PAIRWISE.prepare(kernels, {
@@ -268,15 +288,18 @@ export function prepareSoftmax(
     : SOFTMAX_BY_TABLE.prepare(kernels, { ...args, form });
 }
 
-/** AVERAGE_POOL_2D with another rounding; null where it is TFLite's. */
-export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step | null {
+/** AVERAGE_POOL_2D with another rounding; null where it is TFLite's. isReal: a float32 average that is quantized after it. */
+export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs, isReal = false): Step | null {
   const { form } = site.profile.arithmetic.ops.AVERAGE_POOL_2D!;
   if (form === "half-away") return null;
   const [x] = site.inputs;
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(site.output) };
-  const codeOffset = site.output.dtype === "uint8" ? 128 : 0;
-  const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output), codeOffset };
-  return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, { ...args, ...offsets, ...scales, rounding: form });
+  const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output) };
+  const offset = isReal ? -offsets.outputOffset : codeOffset(site);
+  return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, {
+    ...{ ...args, ...offsets, ...scales },
+    ...{ codeOffset: offset, rounding: form },
+  });
 }
 
 /** A family of powers of two shifts nothing after it. */

@@ -33,9 +33,14 @@ interface Window {
 interface Fused {
   activation: Activation;
 }
+/** keepsInt8: a node of the file that is integer itself, whose int8 codes ONNX Runtime keeps; those between QuantizeLinear and
+ * DequantizeLinear it makes uint8, whose float arithmetic rounds otherwise. */
+interface Integer {
+  keepsInt8?: true;
+}
 /** powerOfTwoScales: of int16, if all scales are powers of two, one operand may be shifted instead (pot_scale_int16). */
-type Sum = Fused & { powerOfTwoScales?: boolean };
-type Pool = Window & Fused & { filterHeight: number; filterWidth: number };
+type Sum = Fused & Integer & { powerOfTwoScales?: boolean };
+type Pool = Window & Fused & Integer & { filterHeight: number; filterWidth: number };
 type Resize = { height: number; width: number; alignCorners: boolean; halfPixelCenters: boolean };
 type None = Record<string, never>;
 
@@ -51,11 +56,12 @@ export interface Attributes {
    * blocks. */
   FULLY_CONNECTED: Fused & { unpacked?: true };
   ADD: Sum;
-  MUL: Fused;
+  MUL: Fused & Integer;
   AVERAGE_POOL_2D: Pool;
   MAX_POOL_2D: Pool;
-  /** axes count from 0 = batch; the batch itself is never reduced. */
-  MEAN: { axes: number[]; keepDims: boolean };
+  /** axes count from 0 = batch; the batch itself is never reduced. inOrder: ONNX's ReduceMean where it would be taken for a
+   * GlobalAveragePool. */
+  MEAN: { axes: number[]; keepDims: boolean; inOrder?: true };
   SOFTMAX: { beta: number };
   /** before/after: one entry a dimension. value: the code to write, where it is not the zero point. */
   PAD: { before: number[]; after: number[]; value?: number };
@@ -108,6 +114,11 @@ export interface Graph {
 /** Elements of a shape. */
 export function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Whether a MEAN is ONNX's GlobalAveragePool, not its ReduceMean, which ONNX Runtime sums in another order. rank: of its input. */
+export function isGlobalPool({ axes, keepDims, inOrder }: Attributes["MEAN"], rank: number): boolean {
+  return keepDims && !inOrder && rank === 4 && [...axes].sort().join() === "1,2";
 }
 
 /** TFLite's SAME/VALID arithmetic for one axis. Returns output size and padding before the first element. */

@@ -6,7 +6,7 @@ import { OPS } from "../kernels/ops.ts";
 import { meanRuns } from "../kernels/pool.ts";
 import { profileFor } from "./delegate.ts";
 import { meanScaling, preparePooledMean, prepareRoundedAverage } from "./families.ts";
-import { type Activation, elements, type OpName, type Tensor } from "./graph.ts";
+import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "./graph.ts";
 import { rescale } from "./rescale.ts";
 import { first, type Lowering, only, outputArgs, type Site, sharesScale, unaryBytes } from "./site.ts";
 import { windowArgs } from "./windows.ts";
@@ -29,10 +29,10 @@ const averagePool: Lowering<"AVERAGE_POOL_2D"> = {
   lower: (site) => {
     const { kernels, profile } = site;
     const isWhole = profile.arithmetic.ops.AVERAGE_POOL_2D!.form === "dequantized";
+    const args = poolArgs(site);
+    if (isWhole && isOfPlane(args) && profile.arithmetic.ops.MEAN) return planeMean(site, args);
     if (isWhole || sharesScale(site) === "")
-      return (
-        prepareRoundedAverage(site, poolArgs(site)) ?? OPS.AVERAGE_POOL_2D.prepare(kernels, poolArgs(site))
-      );
+      return prepareRoundedAverage(site, args) ?? OPS.AVERAGE_POOL_2D.prepare(kernels, args);
     const attributes = { ...site.attributes, activation: "NONE" as const };
     return rescaledAfter(
       site,
@@ -41,6 +41,21 @@ const averagePool: Lowering<"AVERAGE_POOL_2D"> = {
     );
   },
 };
+
+type PoolArgs = ReturnType<typeof poolArgs>;
+const isOfPlane = ({ inputHeight, inputWidth, filterHeight, filterWidth, padTop, padLeft }: PoolArgs) =>
+  inputHeight === filterHeight && inputWidth === filterWidth && padTop === 0 && padLeft === 0;
+
+/** Source: microsoft/onnxruntime 07d59c0, qlinear_pool.cc: a window of the whole plane is a QLinearGlobalAveragePool. */
+function planeMean(site: Site<"AVERAGE_POOL_2D">, args: PoolArgs): Step {
+  const { inputHeight, inputWidth, activationMin, activationMax } = args;
+  return meanOverAny(site.kernels, {
+    ...{ activationMin, activationMax },
+    ...meanScaling(site, inputHeight * inputWidth),
+    shape: site.inputs[0].shape.slice(1),
+    axes: [0, 1],
+  });
+}
 
 /** An average at the scale of its input, then a QUANTIZE to the output's. */
 function rescaledAfter(site: Site, average: (output: Tensor) => Step, activation: Activation): Step {
@@ -58,10 +73,23 @@ function rescaledAfter(site: Site, average: (output: Tensor) => Step, activation
   );
 }
 
+type Prepare = (kernels: Kernels, args: MeanArgs) => Step;
+
+/** Real values summed one after the other, divided and quantized, as windows of a column. At most three runs. */
+function meanInOrder(site: Site<"MEAN">, { shape, axes, activationMin, activationMax }: MeanArgs): Step {
+  const [outer, count = 1, inner = 1] = meanRuns({ shape, axes });
+  const window = {
+    ...{ inputHeight: outer * count, inputWidth: 1, inputDepth: inner, outputHeight: outer, outputWidth: 1 },
+    ...{ filterHeight: count, filterWidth: 1, strideHeight: count, strideWidth: 1, padTop: 0, padLeft: 0 },
+    ...{ activationMin, activationMax },
+  };
+  return prepareRoundedAverage(site, window, true)!;
+}
+
 /** The kernel sums over two groups of neighbouring axes; others are brought together first: sums have no order. */
-function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
+function meanOverAny(kernels: Kernels, args: MeanArgs, mean: Prepare = OPS.MEAN.prepare, runs = 4): Step {
   const { shape, axes } = args;
-  if (meanRuns(args).length <= 4) return OPS.MEAN.prepare(kernels, args);
+  if (meanRuns(args).length <= runs) return mean(kernels, args);
   const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const permutation = [...kept, ...axes];
   const transposed = permutation.map((axis) => shape[axis]);
@@ -75,7 +103,7 @@ function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
         output: 0,
       },
       {
-        step: OPS.MEAN.prepare(kernels, { ...args, shape: transposed, axes: last }),
+        step: mean(kernels, { ...args, shape: transposed, axes: last }),
         input: 0,
         output: "output",
       },
@@ -107,12 +135,18 @@ const mean: Lowering<"MEAN"> = {
         ? preparePooledMean(site)!
         : rescaledAfter(site, (pooled) => preparePooledMean({ ...site, output: pooled })!, "NONE");
     const count = elements(attributes.axes.map((axis) => x.shape[axis]));
-    return meanOverAny(kernels, {
+    const args = {
       ...outputArgs("NONE", output),
       ...meanScaling(site, count),
       shape: x.shape.slice(1),
       axes: attributes.axes.map((axis) => axis - 1),
-    });
+    };
+    // Float32 on the way: ONNX Runtime, where the order of its sums is known.
+    const { float, AVERAGE_POOL_2D } = profile.arithmetic.ops;
+    const isReal = float?.form === "onnxruntime" && AVERAGE_POOL_2D?.form === "dequantized";
+    return isReal && !isGlobalPool(attributes, x.shape.length)
+      ? meanOverAny(kernels, args, (_, own) => meanInOrder(site, own), 3)
+      : meanOverAny(kernels, args);
   },
 };
 

@@ -72,7 +72,8 @@ const ops = z.strictObject({
   ]).optional(),
   AVERAGE_POOL_2D: form(["half-away", ...AVERAGE_ROUNDINGS]).optional(),
   SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
-  /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale); between integers by the requantizer. */
+  /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale). Between integers by the requantizer, of
+   * quotient-half-even by the real value in float32. */
   QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
   /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
   SUB: ratios({}).optional(),

@@ -136,6 +136,8 @@ const pair = (scales: [number, number, number], zeros: [number, number, number],
   input2Offset: -zeros[1],
   outputOffset: zeros[2],
   sign,
+  codeOffset: 0,
+  isReal: false,
 });
 
 for (const build of BUILDS)

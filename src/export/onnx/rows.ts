@@ -1,4 +1,4 @@
-import type { Node, OpName, Tensor } from "../../model/graph.ts";
+import { isGlobalPool, type Node, type OpName, type Tensor } from "../../model/graph.ts";
 import { convolution, fullyConnected, type NodeOf, pads, transposeConvolution } from "./weights.ts";
 import type { Layout, OnnxWriter, Row } from "./writer.ts";
 
@@ -77,8 +77,7 @@ const pool =
 const mean: Row<NodeOf<"MEAN">> = (writer, node) => {
   const [input] = node.inputs;
   const { axes, keepDims } = node.attributes;
-  const isGlobal = keepDims && writer.isImage(input) && [...axes].sort().join() === "1,2";
-  if (isGlobal) {
+  if (writer.isImage(input) && isGlobalPool(node.attributes, 4)) {
     writer.make(node.outputs[0], FIRST, "GlobalAveragePool", [writer.real(input, FIRST)]);
     return "";
   }

@@ -2,12 +2,13 @@ import { ModelFormatError } from "../../errors.ts";
 import type { DType, Graph } from "../../model/graph.ts";
 import { Budget } from "./budget.ts";
 import { GraphBuilder, identityOrder, type Value } from "./builder.ts";
-import { constantOf } from "./constants.ts";
+import { type Constant, constantOf } from "./constants.ts";
+import { mergeDoublePairs } from "./doublePairs.ts";
 import { FOLDS, SHAPE_FOLDS } from "./fold.ts";
 import { rowOf } from "./operators.ts";
 import { Refusal } from "./refusal.ts";
 import { expandIntegerOperators, liveNodes, matchDynamic } from "./rewrite.ts";
-import type { Decoded, GraphProto, ValueInfoProto } from "./schema.ts";
+import { type Decoded, dataTypeName, type GraphProto, type ValueInfoProto } from "./schema.ts";
 import { describeNode, type OnnxNode, Site } from "./site.ts";
 import { checkDims, type ExternalData, HELD_AS, type Loader, loadTensor, typeName } from "./tensor.ts";
 
@@ -39,6 +40,9 @@ export function convert(source: Source): Conversion {
   conversion.readNodes();
   return conversion.finish();
 }
+
+/** Types of the scales and zero points of activations. */
+const SCALARS: ReadonlySet<string | undefined> = new Set(["float32", "int8", "uint8"]);
 
 class Converter {
   readonly #source: Source;
@@ -104,8 +108,32 @@ class Converter {
     const outputs = new Set(graph.output.map(({ name }) => name));
     const nodes = graph.node.map(nodeOf);
     checkNames(nodes, this.#values, this.#initializers, where);
-    const rewritten = expandIntegerOperators(liveNodes(matchDynamic(nodes, outputs), outputs));
+    const live = liveNodes(matchDynamic(nodes, outputs), outputs);
+    const merged = mergeDoublePairs(live, {
+      outputs,
+      scalar: this.#scalarsOf(nodes),
+      define: (name, value) => this.#values.set(name, value),
+    });
+    const rewritten = expandIntegerOperators(merged);
     for (const node of rewritten) this.#attempt(describeNode(node), node.outputs, () => this.#readNode(node));
+  }
+
+  /** Constants of one element, from initializers and Constant nodes. */
+  #scalarsOf(nodes: readonly OnnxNode[]): (name: string) => Constant | undefined {
+    const constants = new Map(
+      nodes.flatMap(({ op, outputs, attributes }) => {
+        const tensor = op === "Constant" ? attributes.get("value")?.t : undefined;
+        return tensor ? [[outputs[0], tensor] as const] : [];
+      }),
+    );
+    return (name) => {
+      const known = this.#values.get(name);
+      const tensor = this.#initializers.get(name) ?? constants.get(name);
+      if (known?.kind === "constant") return known;
+      const isOne =
+        tensor && SCALARS.has(dataTypeName(tensor.dataType)) && ["", "1"].includes(`${tensor.dims}`);
+      return isOne ? loadTensor(tensor, name, this.#loader) : undefined;
+    };
   }
 
   /** Keeps what `read` makes under these names, or the reason why not. */

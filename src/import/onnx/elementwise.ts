@@ -70,7 +70,8 @@ const binary =
   (op: "ADD" | "SUB" | "MUL"): Row =>
   (site) => {
     const { inputs, order } = pairOf(site, op !== "SUB");
-    return [{ kind: "activation", tensor: site.builder.emit(op, inputs, { activation: "NONE" }), order }];
+    const attributes = { activation: "NONE" as const, ...site.onCodes };
+    return [{ kind: "activation", tensor: site.builder.emit(op, inputs, attributes), order }];
   };
 
 /** x / c as x * (1 / c). */

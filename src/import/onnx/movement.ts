@@ -1,4 +1,4 @@
-import { elements } from "../../model/graph.ts";
+import { elements, isGlobalPool } from "../../model/graph.ts";
 import { type Activation, identityOrder, type Value } from "./builder.ts";
 import { permuteConstant, reshapeConstant } from "./constants.ts";
 import { refuse } from "./refusal.ts";
@@ -158,15 +158,23 @@ function pad(site: Site): Value[] {
 
 function mean(site: Site): Value[] {
   const { builder } = site;
-  const { tensor, order } = site.activation(0);
-  const rank = order.length;
+  const x = site.activation(0);
+  const rank = x.order.length;
   const given = site.intsOrOperand("axes", 1);
   if (!given?.length && site.int("noop_with_empty_axes", 0) !== 0) return [site.value(0)];
   const axes = given?.length ? site.axes(given, rank) : identityOrder(rank);
   if (axes.includes(0)) refuse("reduces the batch");
   const keepDims = site.int("keepdims", 1) !== 0;
+  // The sum is in the order of the file's dimensions.
+  const places = [...axes].sort((a, b) => a - b).map((axis) => x.order.indexOf(axis));
+  const isInOrder = places.every((place, i) => i === 0 || place > places[i - 1]);
+  const order = isInOrder ? x.order : identityOrder(rank);
   const reduced = axes.map((axis) => order.indexOf(axis)).sort((a, b) => a - b);
-  const made = builder.emit("MEAN", [tensor], { axes: reduced, keepDims });
+  const attributes = { axes: reduced, keepDims };
+  const made = builder.emit("MEAN", [builder.inOrder(x, order)], {
+    ...attributes,
+    ...(isGlobalPool(attributes, rank) && { inOrder: true as const }),
+  });
   const left = order.filter((axis) => !axes.includes(axis));
   const ranked = [...left].sort((a, b) => a - b);
   const after = keepDims ? order : left.map((axis) => ranked.indexOf(axis));

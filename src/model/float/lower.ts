@@ -4,7 +4,7 @@ import type { Bounds, FloatForm } from "../../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../../kernels/float/ops.ts";
 import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
-import { type Activation, elements, type OpName, type Tensor } from "../graph.ts";
+import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { windowArgs } from "../wide/site.ts";
 import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
@@ -147,12 +147,18 @@ const mean: Lowering<"MEAN"> = {
       only("axes: alternate too often with others", meanRuns({ shape, axes }).length <= 4),
     );
   },
-  lower: (site) =>
-    FLOAT_OPS.MEAN.prepare(site.kernels, {
-      form: formOf(site),
-      shape: site.inputs[0].shape.slice(1),
-      axes: site.attributes.axes.map((axis) => axis - 1),
-    }),
+  lower: (site) => {
+    const { attributes, kernels } = site;
+    const { shape } = site.inputs[0];
+    const form = formOf(site);
+    // ONNX Runtime's ReduceMean adds one after the other, as TFLite does.
+    const isInOrder = form === "onnxruntime" && !isGlobalPool(attributes, shape.length);
+    return FLOAT_OPS.MEAN.prepare(kernels, {
+      form: isInOrder ? "tflite" : form,
+      shape: shape.slice(1),
+      axes: attributes.axes.map((axis) => axis - 1),
+    });
+  },
 };
 
 /** XNNPACK has no beta, and leaves others than 1 to a kernel of LiteRT's own whose exponential is not had here. */
