@@ -115,10 +115,8 @@ export class Mul extends Elementwise {
   scale: i32;
 }
 
-/** inputOffset: what codes are averaged with: 128 where they stand for uint8. */
 @unmanaged
-export class Pool extends Operands {
-  inputOffset: i32;
+export class PoolWindow extends Operands {
   inputHeight: i32;
   inputWidth: i32;
   inputDepth: i32;
@@ -132,6 +130,12 @@ export class Pool extends Operands {
   padLeft: i32;
   activationMin: i32;
   activationMax: i32;
+}
+
+/** inputOffset: what codes are averaged with: 128 where they stand for uint8. */
+@unmanaged
+export class Pool extends PoolWindow {
+  inputOffset: i32;
 }
 
 /** An image is [outer][reducedOuter][inner][reducedInner]; the second and the last are summed. folded: 1 where the float32
@@ -285,20 +289,7 @@ export class PairLookup extends Operands {
 }
 
 @unmanaged
-export class RoundedPool extends Operands {
-  inputHeight: i32;
-  inputWidth: i32;
-  inputDepth: i32;
-  outputHeight: i32;
-  outputWidth: i32;
-  filterHeight: i32;
-  filterWidth: i32;
-  strideHeight: i32;
-  strideWidth: i32;
-  padTop: i32;
-  padLeft: i32;
-  activationMin: i32;
-  activationMax: i32;
+export class RoundedPool extends PoolWindow {
   rounding: i32;
   inputOffset: i32;
   inputScale: i32;
@@ -414,21 +405,8 @@ export class FloatElementwise extends Operands {
 }
 
 @unmanaged
-export class FloatPool extends Operands {
+export class FloatPool extends PoolWindow {
   form: i32;
-  inputHeight: i32;
-  inputWidth: i32;
-  inputDepth: i32;
-  outputHeight: i32;
-  outputWidth: i32;
-  filterHeight: i32;
-  filterWidth: i32;
-  strideHeight: i32;
-  strideWidth: i32;
-  padTop: i32;
-  padLeft: i32;
-  activationMin: i32;
-  activationMax: i32;
 }
 
 /** An image is [outer][reducedOuter][inner][reducedInner]; softmax works on outer rows of reducedInner. */

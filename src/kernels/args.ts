@@ -64,6 +64,11 @@ export interface Window {
   padLeft: number;
 }
 
+export interface DilatedWindow extends Window {
+  dilationHeight: number;
+  dilationWidth: number;
+}
+
 /** weightBits 8: int8, or in convolutions -255..255 as int16: uint8 less its zero point. 4: two a byte, even index in the low
  * nibble, one stream without row padding (TFLite, CMSIS-NN); they stay 4-bit in memory. bias: one an output channel, or null
  * for zeros. */
@@ -74,27 +79,16 @@ export interface Weights {
 }
 
 /** filter: OHWI, [outputDepth][filterHeight][filterWidth][inputDepth / groups]. */
-export type Conv2dArgs = Window &
+export type Conv2dArgs = DilatedWindow &
   Weights &
   Output &
-  Requantization & {
-    inputOffset: number;
-    outputDepth: number;
-    groups: number;
-    dilationHeight: number;
-    dilationWidth: number;
-  };
+  Requantization & { inputOffset: number; outputDepth: number; groups: number };
 
 /** filter: 1HWC, [filterHeight][filterWidth][inputDepth * depthMultiplier]; channel o reads floor(o / depthMultiplier). */
-export type DepthwiseConv2dArgs = Window &
+export type DepthwiseConv2dArgs = DilatedWindow &
   Weights &
   Output &
-  Requantization & {
-    inputOffset: number;
-    depthMultiplier: number;
-    dilationHeight: number;
-    dilationWidth: number;
-  };
+  Requantization & { inputOffset: number; depthMultiplier: number };
 
 /** filter: [outputDepth][inputDepth]. filterOffset: -zero point of the weights, normally 0. rows: of inputDepth values in one
  * image, 1 where left out. */

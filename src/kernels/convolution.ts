@@ -10,21 +10,13 @@ import type {
   Values,
 } from "./args.ts";
 import { DEPTHWISE_3X3 } from "./depthwise.ts";
-import {
-  convolutionBytes,
-  even,
-  OVERREAD,
-  outputElementBytes,
-  packLayer,
-  paddedImage,
-  SCRATCH_HEAD,
-  tapOffsets,
-} from "./layer.ts";
+import { convolutionBytes, even, OVERREAD, outputElementBytes, packLayer, SCRATCH_HEAD } from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { requantize } from "./requantize.ts";
 import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 import { packInt4, partOf, partsOf, wholeWeights } from "./weights.ts";
+import { paddedImage, tapOffsets } from "./windows.ts";
 import { WINOGRAD } from "./winograd.ts";
 
 /** Rows that FULLY_CONNECTED widens at once, a multiple of four: assembly/convolution.ts has scratch for 64. */

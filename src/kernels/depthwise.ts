@@ -1,10 +1,11 @@
 /** DEPTHWISE_CONV_2D of 3x3 filters by rows: assembly/depthwise.ts. */
 import type { DepthwiseConv2dArgs, Step } from "./args.ts";
-import { convolutionBytes, formOf, type Layer, packLayer, paddedImage, tapOffsets } from "./layer.ts";
+import { convolutionBytes, formOf, type Layer, packLayer } from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 import { partsOf, wholeWeights } from "./weights.ts";
+import { paddedImage, tapOffsets } from "./windows.ts";
 
 /** Taps by pairs: the first two rows by columns, the third along itself, its last with a zero. */
 const TAPS = [0, 3, 1, 4, 2, 5, 6, 7, 8];

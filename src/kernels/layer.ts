@@ -3,6 +3,7 @@ import type { Conv2dArgs, DepthwiseConv2dArgs, Output, Requantization, Weights }
 import type { Kernels } from "./module.ts";
 import { chooseForm, packPanels } from "./requantizers.ts";
 import { accumulatorBound, inputBound, packWeights } from "./weights.ts";
+import type { paddedImage } from "./windows.ts";
 
 /** assembly/convolution.ts IMAGE; overread: a run of odd length reads one value more. */
 export const SCRATCH_HEAD = 512 + 64 * 32;
@@ -64,26 +65,6 @@ export function even(count: number): number {
   return count + (count & 1);
 }
 
-/** The widened image: as much of the padded input as some output reads. */
-export function paddedImage(args: Conv2dArgs | DepthwiseConv2dArgs, pixelBytes: number) {
-  const extent = (output: number, stride: number, filter: number, dilation: number) =>
-    (output - 1) * stride + (filter - 1) * dilation + 1;
-  return {
-    paddedHeight: extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight),
-    paddedWidth: extent(args.outputWidth, args.strideWidth, args.filterWidth, args.dilationWidth),
-    pixelBytes,
-    inputHeight: args.inputHeight,
-    inputWidth: args.inputWidth,
-    inputDepth: args.inputDepth,
-    outputHeight: args.outputHeight,
-    outputWidth: args.outputWidth,
-    strideHeight: args.strideHeight,
-    strideWidth: args.strideWidth,
-    padTop: args.padTop,
-    padLeft: args.padLeft,
-  };
-}
-
 export type Image = ReturnType<typeof paddedImage>;
 
 export function convolutionBytes(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, outputDepth: number) {
@@ -92,16 +73,4 @@ export function convolutionBytes(args: Conv2dArgs | DepthwiseConv2dArgs, image: 
     outputBytes: args.outputHeight * args.outputWidth * outputDepth * outputElementBytes(args),
     scratchBytes: SCRATCH_HEAD + image.paddedHeight * image.paddedWidth * image.pixelBytes + OVERREAD,
   };
-}
-
-/** Byte offsets of taps from a pixel's first; columns: 1 where a whole row of taps is one run. */
-export function tapOffsets(args: Conv2dArgs | DepthwiseConv2dArgs, image: Image, columns: number): number[] {
-  const offsets: number[] = [];
-  for (let y = 0; y < args.filterHeight; y++) {
-    for (let x = 0; x < columns; x++) {
-      const pixel = y * args.dilationHeight * image.paddedWidth + x * args.dilationWidth;
-      offsets.push(pixel * image.pixelBytes);
-    }
-  }
-  return offsets;
 }

@@ -2,12 +2,13 @@
  * devices these are. DEPTHWISE_CONV_2D is one group a channel, FULLY_CONNECTED one pixel. */
 import type { Conv2dArgs, DepthwiseConv2dArgs, FullyConnectedArgs, Op, Step, Values } from "./args.ts";
 import { CONV_2D } from "./convolution.ts";
-import { convolutionBytes, type Layer, layerBound, packLayer, paddedImage, tapOffsets } from "./layer.ts";
+import { convolutionBytes, type Layer, layerBound, packLayer } from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { clamp, requantize } from "./requantize.ts";
 import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 import { inputBound, wholeWeights } from "./weights.ts";
+import { paddedImage, tapOffsets } from "./windows.ts";
 
 /** width: weights of one channel that lie together. */
 const KERNELS = {

@@ -1,11 +1,12 @@
 /** CONV_2D of 3x3 filters at stride 1 by fewer products: assembly/winograd.ts. */
 import type { Conv2dArgs, Step } from "./args.ts";
 import type { Variant } from "./convolution.ts";
-import { convolutionBytes, type Layer, layerBound, packLayer, paddedImage } from "./layer.ts";
+import { convolutionBytes, type Layer, layerBound, packLayer } from "./layer.ts";
 import type { Kernels } from "./module.ts";
 import { PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 import { wholeWeights } from "./weights.ts";
+import { paddedImage } from "./windows.ts";
 
 const POINTS = 16;
 /** assembly/winograd.ts TILES. */

@@ -1,7 +1,7 @@
 /** Random arguments and operands for the ops on int16, extremes among them. */
-import type { Output, Values } from "../../src/kernels/args.ts";
+import type { DilatedWindow, Output, Values } from "../../src/kernels/args.ts";
 import { addMultipliers, meanMultiplier, softmaxMultiplier } from "../../src/kernels/requantize.ts";
-import type { DilatedWindow, RescaledType, Rounding, SumScaling } from "../../src/kernels/wide/args.ts";
+import type { RescaledType, Rounding, SumScaling } from "../../src/kernels/wide/args.ts";
 import { RESCALED } from "../../src/kernels/wide/elementwise.ts";
 import { logisticMultiplier } from "../../src/kernels/wide/logistic.ts";
 import type { WIDE_OPS } from "../../src/kernels/wide/ops.ts";

@@ -2,6 +2,7 @@
 import type { Op, PadArgs } from "../args.ts";
 import { padFields, padSource } from "../convert.ts";
 import { floatBits } from "../params.ts";
+import type { Resize } from "../resize.ts";
 import { makeStep } from "../step.ts";
 import { type FloatForm, f32, formNumber } from "./forms.ts";
 
@@ -20,16 +21,7 @@ export const PAD: Op<PadArgs> = {
     }),
 };
 
-export interface FloatResizeArgs {
-  form: FloatForm;
-  inputHeight: number;
-  inputWidth: number;
-  inputDepth: number;
-  outputHeight: number;
-  outputWidth: number;
-  alignCorners: boolean;
-  halfPixelCenters: boolean;
-}
+export type FloatResizeArgs = Resize & { form: FloatForm };
 
 /** The two inputs that an output lies between, and its distance to the first. Source: TFLite reference/resize_bilinear.h
  * ComputeInterpolationValues; XNNPACK indirection.c. */

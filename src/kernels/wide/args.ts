@@ -1,6 +1,6 @@
 /** What the ops on int16 activations need to be prepared. As ../args.ts, but for what is said here; zero points are 0 and
  * activation ranges within [-32768, 32767]. */
-import type { Output, Window } from "../args.ts";
+import type { DilatedWindow, Output, Window } from "../args.ts";
 
 /** P4 or P5, of int32 values. */
 export type Rounding = "tflite-double" | "tflite-single";
@@ -16,11 +16,6 @@ export type SumScaling =
 interface SumMultipliers {
   multiplier: ArrayLike<number>;
   shift: ArrayLike<number>;
-}
-
-export interface DilatedWindow extends Window {
-  dilationHeight: number;
-  dilationWidth: number;
 }
 
 /** filter: OHWI, int8. */

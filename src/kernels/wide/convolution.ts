@@ -5,9 +5,9 @@ import { clamp } from "../requantize.ts";
 import { PANEL_LANES } from "../requantizers.ts";
 import { makeStep } from "../step.ts";
 import { accumulatorBound, packWeights } from "../weights.ts";
+import { eachTap, paddedImage, tapOffsets } from "../windows.ts";
 import type { SumScaling, WideConv2dArgs, WideDepthwiseConv2dArgs, WideFullyConnectedArgs } from "./args.ts";
 import { reduceMultiplier, requantizeChannel, SUM_FORMS } from "./requantize.ts";
-import { convolvedImage, eachTap, tapOffsets } from "./windows.ts";
 
 /** assembly/wide/convolution.ts: IMAGE, CHUNK_ROWS, WIDE_PANEL_BYTES. */
 const SCRATCH_HEAD = 256 + 64 * 32 + 64 * 64;
@@ -114,7 +114,7 @@ export function prepareConv2d(kernels: Kernels, args: WideConv2dArgs, spacing = 
   const mark = kernels.mark();
   const { groups, outputDepth, filterWidth, filter } = args;
   const depth = args.inputDepth / groups;
-  const image = convolvedImage(args, args.inputDepth * 2);
+  const image = paddedImage(args, args.inputDepth * 2);
   const rowIsRun = groups === 1 && args.dilationWidth === 1;
   const run = rowIsRun ? filterWidth * depth : depth;
   const runs = tapOffsets(args, image, rowIsRun ? 1 : filterWidth);
@@ -132,7 +132,7 @@ export function prepareConv2d(kernels: Kernels, args: WideConv2dArgs, spacing = 
 
 function convolutionBytes(
   args: WideConv2dArgs | WideDepthwiseConv2dArgs,
-  image: ReturnType<typeof convolvedImage>,
+  image: ReturnType<typeof paddedImage>,
   outputDepth: number,
   overread: number,
 ) {
@@ -146,7 +146,7 @@ function convolutionBytes(
 function prepareDepthwiseConv2d(kernels: Kernels, args: WideDepthwiseConv2dArgs): Step {
   const mark = kernels.mark();
   const outputDepth = args.inputDepth * args.depthMultiplier;
-  const image = convolvedImage(args, Math.ceil(outputDepth / PANEL_LANES) * PANEL_LANES * 2);
+  const image = paddedImage(args, Math.ceil(outputDepth / PANEL_LANES) * PANEL_LANES * 2);
   const taps = tapOffsets(args, image, args.filterWidth);
   const pairs = Math.ceil(taps.length / 2);
   const layer: Layer = {

@@ -3,9 +3,9 @@ import type { AveragePool2dArgs, Op } from "../args.ts";
 import { meanBlocks, meanTarget } from "../pool.ts";
 import { clamp } from "../requantize.ts";
 import { makeStep } from "../step.ts";
+import { eachWindow } from "../windows.ts";
 import type { WideMeanArgs } from "./args.ts";
 import { rescale, SUM_FORMS } from "./requantize.ts";
-import { eachWindow } from "./windows.ts";
 
 /** reduce: the taps inside the image, at least one, to the output before its clamp. */
 const pool = (kernel: string, reduce: (taps: number[]) => number): Op<AveragePool2dArgs> => ({

@@ -1,9 +1,8 @@
 /** Windows over an image: what a prepared convolution reads of it, and the taps of one output. */
-import type { Values, Window } from "../args.ts";
-import type { DilatedWindow } from "./args.ts";
+import type { DilatedWindow, Values, Window } from "./args.ts";
 
-/** The padded image, as much of it as some output reads. */
-export function convolvedImage(args: DilatedWindow, pixelBytes: number) {
+/** The widened image: as much of the padded input as some output reads. */
+export function paddedImage(args: DilatedWindow, pixelBytes: number) {
   const extent = (output: number, stride: number, filter: number, dilation: number) =>
     (output - 1) * stride + (filter - 1) * dilation + 1;
   return {
