@@ -63,6 +63,29 @@ export function multiplyAdd(acc: v128, x: v128, y: v128): v128 {
   return i32x4.add(acc, i32x4.dot_i16x8_s(x, y));
 }
 
+/** Four pixels by the eight channels of a panel, as int32 [4][8]. */
+@inline
+export function storeFour(
+  acc: usize,
+  c00: v128,
+  c01: v128,
+  c10: v128,
+  c11: v128,
+  c20: v128,
+  c21: v128,
+  c30: v128,
+  c31: v128,
+): void {
+  v128.store(acc, c00);
+  v128.store(acc, c01, 16);
+  v128.store(acc, c10, 32);
+  v128.store(acc, c11, 48);
+  v128.store(acc, c20, 64);
+  v128.store(acc, c21, 80);
+  v128.store(acc, c30, 96);
+  v128.store(acc, c31, 112);
+}
+
 /** Four pixels by the eight channels of a panel: by NONE the accumulators themselves, [4][8] one after the other, else
  * int8, step1 to step3 bytes from the first. */
 @inline
@@ -87,17 +110,7 @@ export function finishFour(
   step2: usize,
   step3: usize,
 ): void {
-  if (form == NONE) {
-    v128.store(output, c00);
-    v128.store(output, c01, 16);
-    v128.store(output, c10, 32);
-    v128.store(output, c11, 48);
-    v128.store(output, c20, 64);
-    v128.store(output, c21, 80);
-    v128.store(output, c30, 96);
-    v128.store(output, c31, 112);
-    return;
-  }
+  if (form == NONE) return storeFour(output, c00, c01, c10, c11, c20, c21, c30, c31);
   const first = clampLanes(
     eightLanes(form, c00, c01, panel, panel + ROUNDING, 16, right, shared, offset, shared),
     eightLanes(form, c10, c11, panel, panel + ROUNDING, 16, right, shared, offset, shared),
@@ -270,14 +283,7 @@ export function accumulateDepthwiseFour(
     c31 = multiplyAdd(c31, lastFour(u, v), y1);
     weights += pairBytes(bits);
   }
-  v128.store(acc, c00);
-  v128.store(acc, c01, 16);
-  v128.store(acc, c10, 32);
-  v128.store(acc, c11, 48);
-  v128.store(acc, c20, 64);
-  v128.store(acc, c21, 80);
-  v128.store(acc, c30, 96);
-  v128.store(acc, c31, 112);
+  storeFour(acc, c00, c01, c10, c11, c20, c21, c30, c31);
 }
 
 /** Weight of lane and half of a pair: of int4 lanes 0..3 in low nibbles, 4..7 in high ones. */
@@ -361,5 +367,59 @@ export function accumulateDepthwiseScalar(
       sum += <i32>load<i16>(a + <usize>load<u32>(taps, 4)) * weight(bits, w, lane, 1);
     }
     store<i32>(acc + ((<usize>lane) << 2), sum);
+  }
+}
+
+/** int32 sums of one panel for `count` pixels; addresses are repeated up to a multiple of four. pairs: of an offset; depthwise:
+ * of all. */
+@inline
+export function accumulatePixels(
+  bits: i32,
+  depthwise: bool,
+  addresses: usize,
+  count: i32,
+  shared: usize,
+  offsets: usize,
+  offsetCount: i32,
+  pairs: i32,
+  weights: usize,
+  bias: usize,
+  acc: usize,
+): void {
+  let i = 0;
+  if (ASC_FEATURE_SIMD) {
+    const zero = i64x2.splat(0);
+    for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
+      accumulateDepthwiseFour(bits, addresses, shared, offsets, pairs, weights, bias, acc);
+    }
+    for (; i + 1 < count; i += 4, addresses += 16, acc += 128) {
+      accumulateFour(
+        NONE,
+        0,
+        zero,
+        zero,
+        zero,
+        zero,
+        bits,
+        addresses,
+        shared,
+        offsets,
+        offsetCount,
+        pairs,
+        weights,
+        bias,
+        acc,
+        0,
+        0,
+        0,
+      );
+    }
+    if (i < count) accumulateOne(bits, addresses, shared, offsets, offsetCount, pairs, weights, bias, acc);
+  } else {
+    for (; i < count; i++, addresses += 4, acc += 32) {
+      const pixel = <usize>load<u32>(addresses) + shared;
+      if (depthwise) accumulateDepthwiseScalar(bits, pixel, offsets, pairs, weights, bias, acc);
+      else accumulateScalar(bits, pixel, offsets, offsetCount, pairs, weights, bias, acc);
+    }
   }
 }

@@ -2,11 +2,9 @@
  * acc = bias + sum of (x + inputOffset) * w in wrapping int32, taps in the padding adding 0. Source: TFLite
  * reference/integer_ops/conv.h and depthwise_conv.h; arm_convolve_s8 and kin, CMSIS-NN 7.0.0. */
 import {
-  accumulateDepthwiseFour,
-  accumulateDepthwiseScalar,
   accumulateFour,
   accumulateOne,
-  accumulateScalar,
+  accumulatePixels,
   pairBytes,
   WEIGHTS_4,
   WEIGHTS_8,
@@ -30,60 +28,6 @@ const CHUNK_PIXELS: i32 = 64;
 const SUMS: usize = 256;
 const ACCUMULATORS: usize = 512;
 const IMAGE: usize = 512 + 64 * 32;
-
-/** One panel for `count` pixels; addresses are repeated up to a multiple of four. */
-@inline
-function accumulatePanel(
-  bits: i32,
-  depthwise: bool,
-  p: Packed,
-  addresses: usize,
-  count: i32,
-  shared: usize,
-  weights: usize,
-  panel: usize,
-  acc: usize,
-): void {
-  const offsets = p.offsets,
-    offsetCount = p.offsetCount,
-    pairs = p.pairs;
-  let i = 0;
-  if (ASC_FEATURE_SIMD) {
-    const zero = i64x2.splat(0);
-    for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
-      accumulateDepthwiseFour(bits, addresses, shared, offsets, pairs, weights, panel, acc);
-    }
-    for (; i + 1 < count; i += 4, addresses += 16, acc += 128) {
-      accumulateFour(
-        NONE,
-        0,
-        zero,
-        zero,
-        zero,
-        zero,
-        bits,
-        addresses,
-        shared,
-        offsets,
-        offsetCount,
-        pairs,
-        weights,
-        panel,
-        acc,
-        0,
-        0,
-        0,
-      );
-    }
-    if (i < count) accumulateOne(bits, addresses, shared, offsets, offsetCount, pairs, weights, panel, acc);
-  } else {
-    for (; i < count; i++, addresses += 4, acc += 32) {
-      const pixel = <usize>load<u32>(addresses) + shared;
-      if (depthwise) accumulateDepthwiseScalar(bits, pixel, offsets, pairs, weights, panel, acc);
-      else accumulateScalar(bits, pixel, offsets, offsetCount, pairs, weights, panel, acc);
-    }
-  }
-}
 
 /** The panel of eight whole channels for `count` pixels, by fours that are requantized in registers; a last one by itself. */
 @inline
@@ -222,7 +166,19 @@ function convolveChunk(
             : convolveInRegisters4(p, count, shared, weights, panel, target);
         if (done) continue;
       }
-      accumulatePanel(bits, depthwise, p, scratch, count, shared, weights, panel, acc);
+      accumulatePixels(
+        bits,
+        depthwise,
+        scratch,
+        count,
+        shared,
+        p.offsets,
+        p.offsetCount,
+        p.pairs,
+        weights,
+        panel,
+        acc,
+      );
       if (filterOffset != 0) addFilterOffset(filterOffset, scratch + SUMS, count, acc);
       const lanes = min(PANEL_LANES, depth - channel);
       requantizePanel(p, panel, acc, count, target, outputStride, lanes);

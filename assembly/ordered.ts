@@ -3,7 +3,7 @@
  * ESP32-S3 (EE.VMULAS.S8.QACC): 20 bits a lane, saturated at every product. Weights of a panel: [k / 2][8][2].
  * AVX2 without VNNI (vpmaddubsw): products of uint8 activations and int8 weights, added in pairs that saturate at 16 bits.
  * Weights of a panel: [k / 4][8][4]. */
-import { multiplyAdd } from "./accumulate";
+import { multiplyAdd, storeFour } from "./accumulate";
 import { PANEL_BYTES, PANEL_LANES } from "./lanes";
 import { OrderedConvolution } from "./params";
 import { requantizePanel } from "./requantize";
@@ -75,14 +75,7 @@ function pairedFour(row: usize, rowBytes: usize, weights: usize, bias: usize, ac
     c21 = addPairs(c21, x2, y0, y1);
     c31 = addPairs(c31, x3, y0, y1);
   }
-  v128.store(acc, c00);
-  v128.store(acc, c01, 16);
-  v128.store(acc, c10, 32);
-  v128.store(acc, c11, 48);
-  v128.store(acc, c20, 64);
-  v128.store(acc, c21, 80);
-  v128.store(acc, c30, 96);
-  v128.store(acc, c31, 112);
+  storeFour(acc, c00, c01, c10, c11, c20, c21, c30, c31);
 }
 
 /** The same without vectors, one lane of one pixel. */
@@ -177,14 +170,7 @@ function saturatingFour(
       }
     }
   }
-  v128.store(acc, c00);
-  v128.store(acc, c01, 16);
-  v128.store(acc, c10, 32);
-  v128.store(acc, c11, 48);
-  v128.store(acc, c20, 64);
-  v128.store(acc, c21, 80);
-  v128.store(acc, c30, 96);
-  v128.store(acc, c31, 112);
+  storeFour(acc, c00, c01, c10, c11, c20, c21, c30, c31);
 }
 
 /** The same without vectors, one lane of one pixel. */

@@ -2,7 +2,7 @@
  * channel in place of 36. In integers it is exact: with filters transformed by twice G (int16, of int4 int8) the sums come
  * out four times as large, in wrapping int32, and src/kernels/winograd.ts has seen that four times the accumulator fits.
  * Source: Lavin and Gray 2016, arXiv 1509.09308, section 4.1. */
-import { accumulateFour, accumulateScalar, finishFour, pairBytes, WEIGHTS_16, WEIGHTS_8 } from "./accumulate";
+import { accumulatePixels, finishFour, pairBytes, WEIGHTS_16, WEIGHTS_8 } from "./accumulate";
 import {
   DOUBLE_ALIGNED,
   FLOAT_EVEN,
@@ -123,38 +123,19 @@ function multiplyTiles(bits: i32, p: WinogradConvolution, count: i32, weights: u
     productPlane = (<usize>p.tiles) << 5,
     weightBytes = <usize>pairs * pairBytes(bits);
   for (let point = 0, shared: usize = 0; point < POINTS; point++, shared += plane) {
-    let addresses = p.scratch + ADDRESSES,
-      acc = products;
-    if (ASC_FEATURE_SIMD) {
-      const zero = i64x2.splat(0);
-      for (let i = 0; i < count; i += 4, addresses += 16, acc += 128) {
-        accumulateFour(
-          NONE,
-          0,
-          zero,
-          zero,
-          zero,
-          zero,
-          bits,
-          addresses,
-          shared,
-          offsets,
-          1,
-          pairs,
-          weights,
-          offsets,
-          acc,
-          0,
-          0,
-          0,
-        );
-      }
-    } else {
-      for (let i = 0; i < count; i++, addresses += 4, acc += 32) {
-        const pixel = <usize>load<u32>(addresses) + shared;
-        accumulateScalar(bits, pixel, offsets, 1, pairs, weights, offsets, acc);
-      }
-    }
+    accumulatePixels(
+      bits,
+      false,
+      p.scratch + ADDRESSES,
+      count,
+      shared,
+      offsets,
+      1,
+      pairs,
+      weights,
+      offsets,
+      products,
+    );
     products += productPlane;
     weights += weightBytes;
   }

@@ -2,17 +2,9 @@
  * The products of up to `segment` offsets are summed in int32, which TypeScript has seen to hold them, and those sums in
  * int64 with the bias. With an int32 bias everything is one wrapping int32 sum. Source: TFLite reference/integer_ops/conv.h,
  * depthwise_conv.h and fully_connected.h; arm_convolve_s16 and kin, CMSIS-NN 99f736a. */
-import {
-  accumulateDepthwiseFour,
-  accumulateDepthwiseScalar,
-  accumulateFour,
-  accumulateOne,
-  accumulateScalar,
-  pairBytes,
-  WEIGHTS_8,
-} from "../accumulate";
+import { accumulatePixels, pairBytes, WEIGHTS_8 } from "../accumulate";
 import { Convolution, Packed, WideConvolution, WideFullyConnected } from "../params";
-import { NONE, PANEL_LANES } from "../lanes";
+import { PANEL_LANES } from "../lanes";
 import { clearPadding } from "../widen";
 import {
   clampOutput,
@@ -40,59 +32,6 @@ const WIDE_PANEL_BYTES: usize = 160;
 const MULTIPLIER: usize = 32;
 const SHIFT: usize = 64;
 const BIAS64: usize = 96;
-
-/** int32 sums of `count` pixels; addresses are repeated up to a multiple of four. pairs: of an offset; depthwise: of all. */
-@inline
-function accumulate(
-  depthwise: bool,
-  addresses: usize,
-  count: i32,
-  shared: usize,
-  offsets: usize,
-  offsetCount: i32,
-  pairs: i32,
-  weights: usize,
-  bias: usize,
-  acc: usize,
-): void {
-  let i = 0;
-  if (ASC_FEATURE_SIMD) {
-    const zero = i64x2.splat(0);
-    for (; depthwise && i < count; i += 4, addresses += 16, acc += 128) {
-      accumulateDepthwiseFour(WEIGHTS_8, addresses, shared, offsets, pairs, weights, bias, acc);
-    }
-    for (; i + 1 < count; i += 4, addresses += 16, acc += 128) {
-      accumulateFour(
-        NONE,
-        0,
-        zero,
-        zero,
-        zero,
-        zero,
-        WEIGHTS_8,
-        addresses,
-        shared,
-        offsets,
-        offsetCount,
-        pairs,
-        weights,
-        bias,
-        acc,
-        0,
-        0,
-        0,
-      );
-    }
-    if (i < count)
-      accumulateOne(WEIGHTS_8, addresses, shared, offsets, offsetCount, pairs, weights, bias, acc);
-  } else {
-    for (; i < count; i++, addresses += 4, acc += 32) {
-      const pixel = <usize>load<u32>(addresses) + shared;
-      if (depthwise) accumulateDepthwiseScalar(WEIGHTS_8, pixel, offsets, pairs, weights, bias, acc);
-      else accumulateScalar(WEIGHTS_8, pixel, offsets, offsetCount, pairs, weights, bias, acc);
-    }
-  }
-}
 
 /** The eight int64 biases of a panel for every pixel. */
 @inline
@@ -136,7 +75,8 @@ function sumSegments(
     const here = min(segment, total - first),
       offsets = p.offsets + <usize>first * offsetBytes,
       pairs = depthwise ? here : p.pairs;
-    accumulate(
+    accumulatePixels(
+      WEIGHTS_8,
       depthwise,
       addresses,
       count,
@@ -232,7 +172,8 @@ function convolveChunk(depthwise: bool, p: Packed, segment: i32, count: i32, out
       } else {
         const offsets = p.offsets,
           acc = scratch + SUMS;
-        accumulate(
+        accumulatePixels(
+          WEIGHTS_8,
           depthwise,
           scratch,
           count,
