@@ -6,7 +6,7 @@ import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import type { Case } from "./cases.ts";
 import { FLOAT_CASES } from "./floatCases.ts";
-import { checkCase } from "./guardedRun.ts";
+import { check } from "./run.ts";
 
 const CASES_PER_OP = 200;
 
@@ -21,7 +21,7 @@ for (const build of BUILDS) {
       const random = seededRandom(name.length);
       const op = FLOAT_OPS[name] as Op<unknown>;
       const draw = FLOAT_CASES[name] as (random: Random) => Case<unknown>;
-      for (let i = 0; i < CASES_PER_OP; i++) checkCase(kernels, op, draw(random), random);
+      for (let i = 0; i < CASES_PER_OP; i++) check(kernels, op, draw(random), random);
     });
   });
 }

@@ -5,7 +5,7 @@ import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { WIDE_OPS } from "../../src/kernels/wide/ops.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import type { Case } from "./cases.ts";
-import { checkCase } from "./guardedRun.ts";
+import { check } from "./run.ts";
 import { WIDE_CASES } from "./wideCases.ts";
 
 const CASES_PER_OP = 120;
@@ -20,7 +20,7 @@ for (const build of BUILDS) {
         const random = seededRandom(2026).fork(`int16 ${name}`);
         const op = WIDE_OPS[name] as Op<unknown>;
         const draw = WIDE_CASES[name] as (random: Random) => Case<unknown>;
-        for (let i = 0; i < CASES_PER_OP; i++) checkCase(kernels, op, draw(random), random);
+        for (let i = 0; i < CASES_PER_OP; i++) check(kernels, op, draw(random), random);
       });
     }
 
@@ -42,7 +42,7 @@ for (const build of BUILDS) {
         const row = { inputDepth: length, outputDepth: 3, filter };
         const input = new Int16Array(3 * length).fill(-32768);
         const dense = { args: { ...scaling, ...row }, operands: [input], batches: 3 };
-        checkCase(kernels, WIDE_OPS.FULLY_CONNECTED, dense, random);
+        check(kernels, WIDE_OPS.FULLY_CONNECTED, dense, random);
         const sums = WIDE_OPS.FULLY_CONNECTED.reference(dense.args, [input], 1);
         expect(sums[0]).toBe(Math.min(Math.floor((length * 2 ** 22) / 2 ** 19 + 0.5), 32767));
         const shape = {
@@ -58,10 +58,10 @@ for (const build of BUILDS) {
         };
         const pixels = { ...shape, inputWidth: 3, outputWidth: 3, filterWidth: 1 };
         const convolution = { ...scaling, ...row, ...pixels, groups: 1 };
-        checkCase(kernels, WIDE_OPS.CONV_2D, { args: convolution, operands: [input], batches: 1 }, random);
+        check(kernels, WIDE_OPS.CONV_2D, { args: convolution, operands: [input], batches: 1 }, random);
         const wide = { ...shape, inputWidth: length, outputWidth: 1, filterWidth: length, inputDepth: 3 };
         const depthwise = { ...scaling, ...wide, filter, depthMultiplier: 1 };
-        checkCase(
+        check(
           kernels,
           WIDE_OPS.DEPTHWISE_CONV_2D,
           { args: depthwise, operands: [input], batches: 1 },
