@@ -4,14 +4,6 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { build } from "esbuild";
 
-/** zod holds its messages in all languages, and no bundler can tell that they are not used. */
-const withoutLanguages = {
-  name: "without-languages",
-  setup({ onLoad }) {
-    onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents: "export {};" }));
-  },
-};
-
 const json = async (path) => JSON.parse(await readFile(path, "utf8"));
 
 /** profiles: what profiles.js exports. out: the folder to make. */
@@ -31,7 +23,6 @@ export async function buildPage(profiles, out) {
     platform: "browser",
     conditions: ["browser"],
     target: "es2022",
-    plugins: [withoutLanguages],
     logLevel: "warning",
   });
   const { version, dependencies } = await json("package.json");

@@ -143,7 +143,6 @@ export type AveragePool2dArgs = Window & {
   activationMax: number;
   inputOffset?: number;
 };
-export type MaxPool2dArgs = AveragePool2dArgs;
 
 /** shape: of one image. axes: indices into `shape`, so without the batch. FixedPoint: multiplier and shift already divided
  * by the count (meanMultiplier). FloatScale: f32(f32(si / so) * f32(1 / count)). bias: XNNPACK's float32 of both zero points

@@ -3,13 +3,6 @@ import type { AuditCell, AuditEvidence } from "../../harness/audit/result.ts";
 import type { Arm } from "../../harness/result.ts";
 import { distinct } from "../view.ts";
 
-export const LEVEL_WORDS: Record<Level, string> = {
-  fail: "fails",
-  warn: "warning",
-  note: "note",
-  pass: "passes",
-};
-
 export const atLevel = (findings: readonly Finding[], level: Level): Finding[] =>
   findings.filter((finding) => finding.level === level);
 
