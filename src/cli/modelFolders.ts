@@ -145,7 +145,9 @@ function counts(report: RuntimeReport, outputs: number): Pick<Line, "passed" | "
   const note = first
     ? `${first.sample}: ${first.tensor}: ${first.differing ?? "some"} of ${first.values} values differ` +
       (place ? `, first at ${place.at}: expected ${place.expected}, got ${place.got}` : "")
-    : "";
+    : report.notInGraph > 0
+      ? `${report.notInGraph} of the runtime's tensors lie within nodes here and are not compared`
+      : "";
   return { passed: checks - differences.length, failed: differences.length, note };
 }
 
