@@ -56,6 +56,7 @@ const schema = z.object({
         tensors: z.array(
           place.extend({
             tensorName: z.string(),
+            producedBy: z.string().nullish(),
             sha256: z.string().nullish(),
             base64: base64.nullish(),
           }),

@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isModelFolder, modelFolders, verifyModelFolder } from "../../src/cli/modelFolders.ts";
 import type { Line } from "../../src/cli/verbs/verify.ts";
+import { importModel } from "../../src/import/index.ts";
+import { parseModelVectors } from "../../src/import/modelVectors.ts";
+import { verifyWithin } from "../../src/import/verifyWithin.ts";
 import { buildTflite } from "../import/tfliteBuilder.ts";
 
 const MODELS = "../shared/models";
@@ -271,14 +274,34 @@ describe.skipIf(!existsSync(MODELS))("folders of ../shared/models", () => {
     });
   });
 
-  it.each(["onnx_shark_quantized_mlp", "onnx_factorio_mnist_quantized"])(
-    "%s is equal in all runtimes and their intermediates",
-    async (name) => {
-      const lines = await linesOf(`${MODELS}/${name}`);
-      expect(lines.length).toBe(10);
-      expect(lines.every(({ passed, failed, skipped }) => passed > 0 && failed + skipped === 0)).toBe(true);
-    },
-  );
+  it.each([
+    { name: "onnx_shark_quantized_mlp", within: 43, left: ["Gemm", "Tanh", "Gemm"] },
+    { name: "onnx_factorio_mnist_quantized", within: 21, left: [] },
+  ])("$name is equal in all runtimes and their intermediates, inside of nodes too", async (model) => {
+    const lines = await linesOf(`${MODELS}/${model.name}`);
+    const inside = lines.filter(({ name }) => name.endsWith(", within"));
+    const others = lines.filter((line) => !inside.includes(line));
+    expect(others.length).toBe(10);
+    expect(others.every(({ passed, failed, skipped }) => passed > 0 && failed + skipped === 0)).toBe(true);
+    expect(inside).toMatchObject([{ passed: model.within, failed: 0, skipped: model.left.length }]);
+    expect(inside[0].unequal ?? []).toEqual(
+      model.left.length === 0 ? [] : [expect.stringContaining(model.left.join(", "))],
+    );
+  });
+
+  it("finds a changed tensor inside of a node", async () => {
+    const path = `${MODELS}/onnx_factorio_mnist_quantized`;
+    const vectors = parseModelVectors(JSON.parse(await readFile(`${path}/vectors.json`, "utf8")), path);
+    const [dump] = vectors.intermediates;
+    const codes = dump.tensors.find(({ tensorName }) => tensorName.endsWith("Flatten_output_0_quantized"))!;
+    const bytes = Buffer.from(codes.base64!, "base64");
+    bytes[3] ^= 1;
+    codes.base64 = bytes.toString("base64");
+    const model = await readFile(`${path}/model.onnx`);
+    const { differing } = verifyWithin(model, vectors, importModel(model, "model.onnx"), dump.runtime);
+    expect(differing.map(({ tensor }) => tensor)).toContain(codes.tensorName);
+    expect(differing[0].at).toBe(3);
+  });
 
   it("run every operator test", async () => {
     const lines = await linesOf(`${MODELS}/onnx_op_tests`);

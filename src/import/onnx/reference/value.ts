@@ -26,6 +26,7 @@ export const TYPES = {
   int16: integer(16, true),
   uint16: integer(16, false),
   int32: integer(32, true),
+  int64: integer(64, true),
 } as const satisfies Record<string, Type>;
 export type TypeName = keyof typeof TYPES;
 
@@ -79,6 +80,7 @@ function reader(type: TypeName, bytes: Uint8Array): (i: number) => number {
     int16: (i) => view.getInt16(i * 2, true),
     uint16: (i) => view.getUint16(i * 2, true),
     int32: (i) => view.getInt32(i * 4, true),
+    int64: (i) => Number(view.getBigInt64(i * 8, true)),
   };
   return readers[type];
 }
