@@ -16,7 +16,7 @@ import { requantize } from "./requantize.ts";
 import { channelOf, PANEL_LANES } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 import { packInt4, partOf, partsOf, wholeWeights } from "./weights.ts";
-import { paddedImage, tapOffsets } from "./windows.ts";
+import { eachTap, paddedImage, tapOffsets } from "./windows.ts";
 import { WINOGRAD } from "./winograd.ts";
 
 /** Rows that FULLY_CONNECTED widens at once, a multiple of four: assembly/convolution.ts has scratch for 64. */
@@ -204,21 +204,6 @@ export function outputWriter(args: Requantization & Output, count: number) {
     output[index] = requantize(requantizer, acc | 0, channelOf(args, channel), args);
   };
   return { output, write };
-}
-
-/** Calls visit(tap, input pixel) for the taps of one output pixel that are inside the image. */
-function eachTap(
-  args: Conv2dArgs | DepthwiseConv2dArgs,
-  outputPixel: number,
-  visit: (tap: number, inputPixel: number) => void,
-): void {
-  const top = Math.floor(outputPixel / args.outputWidth) * args.strideHeight - args.padTop;
-  const left = (outputPixel % args.outputWidth) * args.strideWidth - args.padLeft;
-  for (let tap = 0; tap < args.filterHeight * args.filterWidth; tap++) {
-    const y = top + Math.floor(tap / args.filterWidth) * args.dilationHeight;
-    const x = left + (tap % args.filterWidth) * args.dilationWidth;
-    if (y >= 0 && x >= 0 && y < args.inputHeight && x < args.inputWidth) visit(tap, y * args.inputWidth + x);
-  }
 }
 
 function referenceConv2d(args: Conv2dArgs, [input]: readonly Values[], batches: number): Values {
