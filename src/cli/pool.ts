@@ -45,8 +45,8 @@ export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter)
     }
   };
   /** One step after the other on one thread, once `ready`; a promise each. A step that fails fails those after it. */
-  const runGroup = (steps: readonly Step[], ready: Promise<unknown>) => {
-    const thread = ready.then(() => Promise.race([take(totalCost(steps)), broken]));
+  const runGroup = (steps: readonly Step[], ready: Promise<unknown>, urgency: number) => {
+    const thread = ready.then(() => Promise.race([take(urgency), broken]));
     let last: Promise<unknown> = thread;
     const promises = steps.map((step) => {
       last = Promise.all([thread, last]).then(([own]) => run(own, step));
@@ -58,7 +58,8 @@ export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter)
     );
     return promises;
   };
-  const execute = async (steps: readonly Step[]): Promise<unknown[]> => {
+  /** waiting: what the steps that wait for these cost. Of a chain of steps the first is as urgent as all of it is long. */
+  const execute = async (steps: readonly Step[], waiting: number): Promise<unknown[]> => {
     const identities = await Promise.all(steps.map((step) => work.identity(step)));
     const affinities = await Promise.all(steps.map((step) => work.affinity(step)));
     const fresh = steps
@@ -68,7 +69,9 @@ export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter)
     for (const group of Map.groupBy(fresh, ({ affinity }) => affinity).values()) {
       const members = group.map(({ step }) => step);
       const before = members.flatMap((step) => work.before(step));
-      const promises = runGroup(members, before.length > 0 ? execute(before) : Promise.resolve());
+      const urgency = totalCost(members) + waiting;
+      const ready = before.length > 0 ? execute(before, urgency) : Promise.resolve();
+      const promises = runGroup(members, ready, urgency);
       group.forEach(({ identity }, i) => {
         results.set(identity, promises[i]);
       });
@@ -76,24 +79,24 @@ export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter)
     return Promise.all(identities.map((identity) => results.get(identity)));
   };
   return {
-    execute,
+    execute: (steps) => execute(steps, 0),
     close: async () => {
       await Promise.all(all.map(({ worker }) => worker.terminate()));
     },
   };
 }
 
-/** Hands out what is given to those who wait for it, the dearest first and of equals the first. */
-function queue<T>(): { take(cost: number): Promise<T>; give(thing: T): void } {
+/** Hands out what is given to those who wait for it, the most urgent first and of equals the first. */
+function queue<T>(): { take(urgency: number): Promise<T>; give(thing: T): void } {
   const idle: T[] = [];
-  const waiting: { cost: number; resolve: (thing: T) => void }[] = [];
+  const waiting: { urgency: number; resolve: (thing: T) => void }[] = [];
   return {
-    take: (cost) => {
+    take: (urgency) => {
       const thing = idle.pop();
       if (thing !== undefined) return Promise.resolve(thing);
       return new Promise<T>((resolve) => {
-        const place = waiting.findIndex((other) => other.cost < cost);
-        waiting.splice(place < 0 ? waiting.length : place, 0, { cost, resolve });
+        const place = waiting.findIndex((other) => other.urgency < urgency);
+        waiting.splice(place < 0 ? waiting.length : place, 0, { urgency, resolve });
       });
     },
     give: (thing) => {

@@ -73,6 +73,16 @@ describe("a pool of threads", () => {
     expect(began.slice(2).sort()).toEqual(["a", "b"]);
   });
 
+  it("begins with what the dearest chain of steps needs", async () => {
+    const { began, execute } = pool(1);
+    await execute([
+      { name: "alone", cost: 4 },
+      { name: "a", cost: 2, before: [{ name: "p" }] },
+      { name: "b", cost: 9, before: [{ name: "q" }] },
+    ]);
+    expect(began.filter((name) => ["alone", "p", "q"].includes(name))).toEqual(["q", "alone", "p"]);
+  });
+
   it("fails with the error of a step, and of one that it needed", async () => {
     await expect(pool(1).execute([{ name: "a", fails: true }])).rejects.toThrow(new RangeError("a failed"));
     const needed = [{ name: "a", before: [{ name: "p", fails: true }] }];
