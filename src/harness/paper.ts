@@ -33,11 +33,13 @@ function int8Dynamic(inner: Subject, graph: Graph): Subject {
   return {
     ...inner,
     scores,
-    gradient: (pixels, count, logitsGradient) => {
-      const logits = scores(pixels, count);
-      logitsGradient(logits);
-      return { logits, gradient: new Float32Array(count * size) };
-    },
+    // Zero whatever the logits are: they are computed for who reads them.
+    gradient: (pixels, count) => ({
+      get logits() {
+        return scores(pixels, count);
+      },
+      gradient: new Float32Array(count * size),
+    }),
   };
 }
 
