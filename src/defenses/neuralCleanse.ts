@@ -9,7 +9,7 @@ import { type PatchOptions, searchPatches } from "./patchSearch.ts";
 import { countTarget } from "./probabilities.ts";
 import { blend, maskIou, type SoftTrigger } from "./softTrigger.ts";
 import { anomaly } from "./statistics.ts";
-import { type Inversion, type InversionOptions, invertTrigger, randomStart } from "./triggerInversion.ts";
+import { type Inversion, type InversionOptions, invertTriggers, randomStart } from "./triggerInversion.ts";
 
 export interface NeuralCleanseOptions {
   inversion: InversionOptions;
@@ -114,11 +114,8 @@ const byClasses: Parts<NeuralCleanseOptions, InvertedClasses> = {
     const images = slice(clean, 0, inversion.images);
     const start = randomStart(subject, random.fork("start"));
     const each = Math.ceil(classes / PARTS);
-    const count = Math.min(each, classes - part * each);
-    const inversions = Array.from({ length: count }, (_, i) => {
-      progress(i, count);
-      return invertTrigger(subject, images, part * each + i, inversion, start);
-    });
+    const targets = Array.from({ length: Math.min(each, classes - part * each) }, (_, i) => part * each + i);
+    const inversions = invertTriggers(subject, images, targets, inversion, start, progress);
     return { inversions, passes };
   },
 };

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import type { ImageSet } from "../../src/data/dataset.ts";
 import type { Subject } from "../../src/defenses/defense.ts";
 import { neuralCleanse } from "../../src/defenses/neuralCleanse.ts";
 import { blend, blendGradient, maskIou, maskNorm } from "../../src/defenses/softTrigger.ts";
-import { invertTrigger, randomStart } from "../../src/defenses/triggerInversion.ts";
+import { invertTriggers, randomStart } from "../../src/defenses/triggerInversion.ts";
 import { seededRandom } from "../../src/random.ts";
 import { planted, plantedMaterial, TARGET, TRIGGER, withGradient } from "./planted.ts";
 
@@ -88,12 +89,18 @@ describe("neuralCleanse", () => {
   });
 });
 
-describe("invertTrigger", () => {
+describe("invertTriggers", () => {
+  const invert = (targets: number[], images: ImageSet) => {
+    const subject = planted(true);
+    const start = randomStart(subject, seededRandom(2));
+    return invertTriggers(subject, images, targets, inversion, start, () => {});
+  };
+
   test("keeps a mask that met the success threshold on all images", () => {
     const subject = planted(true);
     const count = inversion.batch;
     const images = { ...MATERIAL.clean, count, pixels: MATERIAL.clean.pixels.slice(0, count * 432) };
-    const found = invertTrigger(subject, images, TARGET, inversion, randomStart(subject, seededRandom(2)));
+    const [found] = invert([TARGET], images);
     expect(found.solved).toBe(true);
     const stamped = new Float32Array(images.pixels.length);
     blend(found, images.pixels, count, stamped);
@@ -107,11 +114,16 @@ describe("invertTrigger", () => {
   });
 
   test("stays within [0, 1] for the mask and 0..255 for the pattern", () => {
-    const subject = planted(true);
     const images = { ...MATERIAL.clean, count: 8, pixels: MATERIAL.clean.pixels.slice(0, 8 * 432) };
-    const found = invertTrigger(subject, images, 0, inversion, randomStart(subject, seededRandom(2)));
+    const [found] = invert([0], images);
     expect(found.mask.every((value) => value >= 0 && value <= 1)).toBe(true);
     expect(found.pattern.every((value) => value >= 0 && value <= 255)).toBe(true);
+  });
+
+  test("finds for classes that share a pass what each finds alone", () => {
+    const images = { ...MATERIAL.clean, count: 5, pixels: MATERIAL.clean.pixels.slice(0, 5 * 432) };
+    const targets = [4, TARGET, 0, 9, 1, 2, 5, 8];
+    expect(invert(targets, images)).toEqual(targets.flatMap((target) => invert([target], images)));
   });
 });
 
