@@ -75,7 +75,7 @@ const QUICK: NeuralCleanseOptions = {
 const BRIEF: NeuralCleanseOptions = {
   ...QUICK,
   inversion: { ...QUICK.inversion, images: 8, batch: 8 },
-  patches: { ...QUICK.patches, images: 8, proposals: 12 },
+  patches: { ...QUICK.patches, images: 8, grid: 5, proposals: 8 },
   heldOut: 32,
 };
 const STUDY: NeuralCleanseOptions = {

@@ -32,7 +32,7 @@ interface ModeResult {
 const RATES = [0.01, 0.05];
 const THRESHOLD = 0.5;
 const QUICK: StripOptions = { overlays: 10, pool: 100, fit: 200, evaluated: 150 };
-const BRIEF: StripOptions = { ...QUICK, overlays: 8, fit: 120, evaluated: 100 };
+const BRIEF: StripOptions = { ...QUICK, overlays: 8, fit: 80, evaluated: 60 };
 const STUDY: StripOptions = { overlays: 32, pool: 250, fit: 500, evaluated: 400 };
 
 /** The entropy below which a share `rate` of clean images falls: the quantile of a normal fitted to them (published),
