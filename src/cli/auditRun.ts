@@ -13,7 +13,7 @@ import type { AuditData } from "./auditData.ts";
 import type { AuditThreadData } from "./auditThread.ts";
 import { sharedImages } from "./dataset.ts";
 import { cliModule } from "./package.ts";
-import { startPool, type Work } from "./pool.ts";
+import { startPool, startThreads, type Work } from "./pool.ts";
 import { startMeter } from "./progress.ts";
 import { loadKernelModule, loadTrainModule } from "./wasm.ts";
 
@@ -40,7 +40,8 @@ export async function measure({ data, told, jobs, work, ...rest }: MeasureOption
     training: training && sharedImages(training),
   };
   const all: AuditInputs = { ...rest, kernels, images: shared };
-  const pool = startPool(workOf({ inputs: all, trainModule, work }), jobs, meter);
+  const threads = startThreads(cliModule("auditThread"), jobs);
+  const pool = startPool(workOf({ inputs: all, trainModule, work }), threads, meter);
   try {
     return await audit(
       all,
@@ -60,7 +61,6 @@ const COSTS: Record<AuditStep["kind"], number> = { deploy: 10, defend: 10, part:
 
 function workOf(data: AuditThreadData): Work<AuditStep> {
   return {
-    entry: cliModule("auditThread"),
     data,
     identity: (step) => auditStepIdentity(data.inputs, step),
     affinity: (step) => auditStepIdentity(data.inputs, step),

@@ -1,11 +1,10 @@
-import { workerData } from "node:worker_threads";
 import { startBackend } from "../float/backend.ts";
 import type { Lab } from "../harness/lab.ts";
 import { runStep, type Step } from "../harness/steps.ts";
 import { directoryStore, withShippedModels } from "./directoryStore.ts";
-import { serveSteps } from "./stepThread.ts";
+import { serveSteps, threadData } from "./stepThread.ts";
 
-/** What a thread is started with. Everything is shared or copied once. */
+/** What a thread begins with. Everything is shared or copied once. */
 export interface ThreadData {
   lab: Omit<Lab, "backend" | "store">;
   trainModule: WebAssembly.Module;
@@ -13,7 +12,7 @@ export interface ThreadData {
   models: string;
 }
 
-const { lab: shared, trainModule, work, models } = workerData as ThreadData;
+const { lab: shared, trainModule, work, models } = await threadData<ThreadData>();
 const backend = await startBackend(trainModule);
 const store = withShippedModels(directoryStore(work), new URL(models));
 const lab: Lab = { ...shared, backend, store };

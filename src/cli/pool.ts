@@ -4,8 +4,7 @@ import type { Reply } from "./stepThread.ts";
 
 /** Work in steps of plain data. */
 export interface Work<Step> {
-  /** The module that a thread runs, and what it is started with. */
-  entry: URL;
+  /** What a thread begins with. */
   data: unknown;
   /** Steps of equal identity give the same result and are done once. */
   identity(step: Step): Promise<string>;
@@ -24,9 +23,18 @@ export interface Pool<Step> {
   close(): Promise<void>;
 }
 
-/** Starts `threads` threads. */
-export function startPool<Step>(work: Work<Step>, threads: number, meter: Meter): Pool<Step> {
-  const all = Array.from({ length: threads }, () => startThread<Step>(work));
+/** Starts threads that load the module and wait for a pool; alone they keep no process alive. */
+export function startThreads(entry: URL, count: number): Worker[] {
+  return Array.from({ length: count }, () => {
+    const worker = new Worker(entry);
+    worker.unref();
+    return worker;
+  });
+}
+
+/** Gives the threads their data, and steps from now on. */
+export function startPool<Step>(work: Work<Step>, threads: readonly Worker[], meter: Meter): Pool<Step> {
+  const all = threads.map((worker) => openThread<Step>(worker, work.data));
   const broken = Promise.race(all.map(({ failed }) => failed));
   const { take, give } = queue<Thread<Step>>();
   for (const thread of all)
@@ -115,8 +123,8 @@ interface Thread<Step> {
   run(step: Step, progress: (share: number) => void): Promise<unknown>;
 }
 
-function startThread<Step>({ entry, data }: Work<Step>): Thread<Step> {
-  const worker = new Worker(entry, { workerData: data });
+function openThread<Step>(worker: Worker, data: unknown): Thread<Step> {
+  worker.ref();
   const failed = new Promise<never>((_, reject) => {
     worker.on("error", reject);
     worker.on("exit", (code) => code !== 0 && reject(new Error(`a worker thread ended with code ${code}`)));
@@ -134,6 +142,7 @@ function startThread<Step>({ entry, data }: Work<Step>): Thread<Step> {
       return kind === "ready";
     }),
   );
+  worker.postMessage(data);
   return {
     worker,
     ready,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { parentPort } from "node:worker_threads";
 import "./oldNode.ts";
 
@@ -7,6 +8,12 @@ export type Reply =
   | { kind: "progress"; share: number }
   | { kind: "done"; result: unknown }
   | { kind: "failed"; error: Error };
+
+/** What a pool gives a thread to begin with. */
+export async function threadData<Data>(): Promise<Data> {
+  const [data] = await once(parentPort!, "message");
+  return data;
+}
 
 /** Answers a pool: does each step that comes. */
 export function serveSteps<Step>(

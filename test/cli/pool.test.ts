@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { startPool, type Work } from "../../src/cli/pool.ts";
+import { startPool, startThreads, type Work } from "../../src/cli/pool.ts";
 import type { Errand } from "./poolThread.fixture.ts";
 
 interface Done {
@@ -7,9 +7,10 @@ interface Done {
   did: string[];
 }
 
+const THREAD = new URL("./poolThread.fixture.ts", import.meta.url);
+
 const WORK: Work<Errand> = {
-  entry: new URL("./poolThread.fixture.ts", import.meta.url),
-  data: null,
+  data: "data",
   identity: async ({ name }) => name,
   affinity: async ({ name, affinity }) => affinity ?? name,
   before: ({ before = [] }) => before,
@@ -28,7 +29,7 @@ function pool(threads: number) {
     },
     stop: () => {},
   };
-  const started = startPool(WORK, threads, meter);
+  const started = startPool(WORK, startThreads(THREAD, threads), meter);
   onTestFinished(() => started.close());
   return { began, execute: started.execute as (steps: Errand[]) => Promise<Done[]> };
 }

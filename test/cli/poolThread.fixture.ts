@@ -1,6 +1,6 @@
 // A thread of test/cli/pool.test.ts: says which thread did a step and in which order, and fails where it is told to.
 import { threadId } from "node:worker_threads";
-import { serveSteps } from "../../src/cli/stepThread.ts";
+import { serveSteps, threadData } from "../../src/cli/stepThread.ts";
 
 /** A step that takes no time. */
 export interface Errand {
@@ -11,7 +11,7 @@ export interface Errand {
   fails?: boolean;
 }
 
-const did: string[] = [];
+const did = [await threadData<string>()];
 
 serveSteps<Errand>(async ({ name, fails }) => {
   if (fails) throw new RangeError(`${name} failed`);

@@ -19,7 +19,7 @@ import { loadDataset, mostFrequentClass, sharedDataset } from "../dataset.ts";
 import { integerOption, print, tell, UsageError, writeOutput } from "../io.ts";
 import type { ThreadData } from "../labThread.ts";
 import { cliModule, ROOT } from "../package.ts";
-import { startPool, type Work } from "../pool.ts";
+import { startPool, startThreads, type Work } from "../pool.ts";
 import { findProfile } from "../profiles.ts";
 import { startMeter } from "../progress.ts";
 import { loadKernelModule, loadTrainModule } from "../wasm.ts";
@@ -75,19 +75,18 @@ async function run(options: Options): Promise<void> {
   const preset = presetOf(options);
   const profiles = await Promise.all(options.profile.map(findProfile));
   const { row, dataset } = await loadDataset(options.dataset, options.data);
-  const target = options.target ?? mostFrequentClass(dataset);
-  if (target >= dataset.classNames.length)
-    throw new UsageError(
-      `--target: expected a class of ${row.name} from 0 to ${dataset.classNames.length - 1}, got ${target}`,
-    );
+  checkTarget(options.target, dataset.classNames.length, row.name);
   const [kernels, trainModule] = await Promise.all([loadKernelModule(), loadTrainModule()]);
+  // They load while the images are drawn.
+  const threads = startThreads(cliModule("labThread"), options.jobs);
+  const target = options.target ?? mostFrequentClass(dataset);
   const inputs = await inputsOf(dataset.sha256, profiles);
   const engine = canonicalJson([manifest.version, inputs.kernels]);
   const meter = startMeter(process.stderr);
   const lab = { kernels, dataset: sharedDataset(dataset), preset, profiles, engine };
   const work = join(options.work, row.name);
   const data: ThreadData = { lab, trainModule, work, models: MODELS.href };
-  const pool = startPool(labWork(data), options.jobs, meter);
+  const pool = startPool(labWork(data), threads, meter);
   let result: Result;
   try {
     const provenance = {
@@ -116,13 +115,17 @@ async function run(options: Options): Promise<void> {
   await deliver(result, options);
 }
 
+function checkTarget(target: number | undefined, classes: number, name: string): void {
+  if (target !== undefined && target >= classes)
+    throw new UsageError(`--target: expected a class of ${name} from 0 to ${classes - 1}, got ${target}`);
+}
+
 /** In tenths of a second of preset brief, about. */
 const COSTS: Record<Step["kind"], number> = { train: 600, paper: 40, deploy: 10, cells: 20, part: 5 };
 
 function labWork(data: ThreadData): Work<Step> {
   const lab = { ...data.lab, store: { get: async () => undefined, put: async () => {} } };
   return {
-    entry: cliModule("labThread"),
     data,
     identity: (step) => stepIdentity(lab, step),
     affinity: (step) => stepAffinity(lab, step),
