@@ -9,7 +9,7 @@ import { first, type Lowering, only, type Site } from "../site.ts";
 import { windowArgs } from "../wide/site.ts";
 import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
-import { activation, constant, formOf, unary } from "./site.ts";
+import { activation, constant, formOf, hasForm, unary } from "./site.ts";
 
 const BOUNDS: Record<Activation, Bounds> = {
   NONE: { activationMin: -Infinity, activationMax: Infinity },
@@ -166,7 +166,7 @@ const softmax: Lowering<"SOFTMAX"> = {
   refuse: (site) =>
     first(
       unary(site),
-      only("attributes: XNNPACK needs beta 1", formOf(site) !== "xnnpack" || site.attributes.beta === 1),
+      only("attributes: XNNPACK needs beta 1", !hasForm(site, "xnnpack") || site.attributes.beta === 1),
     ),
   lower: (site) =>
     FLOAT_OPS.SOFTMAX.prepare(site.kernels, {
@@ -180,8 +180,8 @@ const softmax: Lowering<"SOFTMAX"> = {
 const logSoftmax: Lowering<"LOG_SOFTMAX"> = {
   refuse: (site) => first(activation(site.inputs[0], "input"), activation(site.output, "output")),
   lower: (site) => {
-    const { kernels, profile } = site;
-    return profile.arithmetic.ops.float?.form === "onnxruntime"
+    const { kernels } = site;
+    return hasForm(site, "onnxruntime")
       ? FLOAT_OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "onnxruntime", beta: 1 })
       : OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "float32" });
   },

@@ -1,5 +1,6 @@
 /** What the lowerings of ops on float32 share. */
 import type { FloatForm } from "../../kernels/float/forms.ts";
+import type { Profile } from "../../profile/schema.ts";
 import type { Tensor } from "../graph.ts";
 import { first, only, type Site } from "../site.ts";
 
@@ -8,6 +9,10 @@ export const isFloat = ({ inputs: [x], output }: Site) => x.dtype === "float32" 
 
 /** The profile's own, once `unary` has seen that it is there. */
 export const formOf = ({ profile }: Site): FloatForm => profile.arithmetic.ops.float!.form;
+
+/** False too where the profile has none. */
+export const hasForm = ({ profile }: { profile: Profile }, form: FloatForm) =>
+  profile.arithmetic.ops.float?.form === form;
 
 export const hasFloat = ({ profile }: Site) =>
   only(
