@@ -362,8 +362,9 @@ export class WideLogistic extends Operands {
 }
 
 /** float32 sums of products: see float/sums.ts. offsets: a byte offset a term from the first tap of a pixel of the padded image;
- * weights: [group][panel][term][8]; bias: eight a panel; block: terms summed by themselves; lanes: 32 bytes of its own;
- * depth: channels of the padded image; direct: 1 where the image is read as it is. */
+ * weights: [group][panel][term][8]; bias: eight a panel; block: terms summed by themselves, run: terms whose blocks are;
+ * lanes: 32 bytes of its own; depth: channels of the padded image; direct: 1 where the image is read as it is; outputPixelBytes
+ * and so on: from one output to the next. */
 @unmanaged
 export class FloatConvolution extends Operands {
   weights: usize;
@@ -372,6 +373,7 @@ export class FloatConvolution extends Operands {
   lanes: usize;
   terms: i32;
   block: i32;
+  run: i32;
   biasOrder: i32;
   groups: i32;
   groupDepth: i32;
@@ -382,6 +384,9 @@ export class FloatConvolution extends Operands {
   depthMultiplier: i32;
   outputHeight: i32;
   outputWidth: i32;
+  outputPixelBytes: i32;
+  outputRowBytes: i32;
+  outputImageBytes: i32;
   strideHeight: i32;
   strideWidth: i32;
   padTop: i32;

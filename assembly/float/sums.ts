@@ -4,7 +4,7 @@ import { FloatConvolution } from "../params";
 
 const LANES: usize = 8;
 
-/** Where the bias comes in: 0 after the sum, 1 as its first term, 2 as the first term of the sum of blocks, 3 as the first
+/** Where the bias comes in: 0 after the sum, which may be one of runs of blocks, 1 as its first term, 2 as the first term of the sum of blocks, 3 as the first
  * term of the first of four sums, each of every fourth product. */
 const BIAS_LAST: i32 = 0;
 const BIAS_FIRST: i32 = 1;
@@ -54,17 +54,22 @@ function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, la
       odd = fourthSum(p, pixel, weights, 0, lane, 1) + fourthSum(p, pixel, weights, 0, lane, 3);
     return even + odd;
   }
-  let total: f32 = p.biasOrder == BIAS_LAST ? 0 : bias;
-  for (let first = 0; first < p.terms; first += p.block) {
-    const end = min(first + p.block, p.terms);
-    let acc: f32 = p.biasOrder == BIAS_FIRST ? total : 0;
-    for (let k = <usize>first; k < <usize>end; k++) {
-      const value = load<f32>(pixel + load<u32>(p.offsets + (k << 2)));
-      acc += value * load<f32>(weights + ((k * LANES + lane) << 2));
+  const isLast = p.biasOrder == BIAS_LAST;
+  let total: f32 = isLast ? 0 : bias;
+  for (let run = 0; run < p.terms; run += p.run) {
+    let part: f32 = isLast ? 0 : total;
+    for (let first = run; first < run + p.run; first += p.block) {
+      const end = min(first + p.block, run + p.run);
+      let acc: f32 = p.biasOrder == BIAS_FIRST ? part : 0;
+      for (let k = <usize>first; k < <usize>end; k++) {
+        const value = load<f32>(pixel + load<u32>(p.offsets + (k << 2)));
+        acc += value * load<f32>(weights + ((k * LANES + lane) << 2));
+      }
+      part = p.biasOrder == BIAS_FIRST ? acc : part + acc;
     }
-    total = p.biasOrder == BIAS_FIRST ? acc : total + acc;
+    total = isLast ? total + part : part;
   }
-  return p.biasOrder == BIAS_LAST ? total + bias : total;
+  return isLast ? total + bias : total;
 }
 
 /** Eight outputs from one panel. perChannel: each lane reads the channel of its own, else all read the same value. */
@@ -72,26 +77,33 @@ function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, la
 function sumEight(p: FloatConvolution, pixel: usize, weights: usize, bias: usize, perChannel: bool): void {
   const bias0 = v128.load(bias),
     bias1 = v128.load(bias, 16),
-    zero = f32x4.splat(0);
-  let total0 = p.biasOrder == BIAS_LAST ? zero : bias0,
-    total1 = p.biasOrder == BIAS_LAST ? zero : bias1;
+    zero = f32x4.splat(0),
+    isLast = p.biasOrder == BIAS_LAST;
+  let total0 = isLast ? zero : bias0,
+    total1 = isLast ? zero : bias1;
   let offset = p.offsets;
-  for (let first = 0; first < p.terms; first += p.block) {
-    const end = p.offsets + ((<usize>min(first + p.block, p.terms)) << 2);
-    let acc0 = p.biasOrder == BIAS_FIRST ? total0 : zero,
-      acc1 = p.biasOrder == BIAS_FIRST ? total1 : zero;
-    for (; offset < end; offset += 4, weights += 32) {
-      const at = pixel + load<u32>(offset);
-      const value0 = perChannel ? v128.load(at) : v128.load_splat<f32>(at),
-        value1 = perChannel ? v128.load(at, 16) : value0;
-      acc0 = f32x4.add(acc0, f32x4.mul(value0, v128.load(weights)));
-      acc1 = f32x4.add(acc1, f32x4.mul(value1, v128.load(weights, 16)));
+  for (let run = 0; run < p.terms; run += p.run) {
+    let part0 = isLast ? zero : total0,
+      part1 = isLast ? zero : total1;
+    for (let first = run; first < run + p.run; first += p.block) {
+      const end = p.offsets + ((<usize>min(first + p.block, run + p.run)) << 2);
+      let acc0 = p.biasOrder == BIAS_FIRST ? part0 : zero,
+        acc1 = p.biasOrder == BIAS_FIRST ? part1 : zero;
+      for (; offset < end; offset += 4, weights += 32) {
+        const at = pixel + load<u32>(offset);
+        const value0 = perChannel ? v128.load(at) : v128.load_splat<f32>(at),
+          value1 = perChannel ? v128.load(at, 16) : value0;
+        acc0 = f32x4.add(acc0, f32x4.mul(value0, v128.load(weights)));
+        acc1 = f32x4.add(acc1, f32x4.mul(value1, v128.load(weights, 16)));
+      }
+      part0 = p.biasOrder == BIAS_FIRST ? acc0 : f32x4.add(part0, acc0);
+      part1 = p.biasOrder == BIAS_FIRST ? acc1 : f32x4.add(part1, acc1);
     }
-    total0 = p.biasOrder == BIAS_FIRST ? acc0 : f32x4.add(total0, acc0);
-    total1 = p.biasOrder == BIAS_FIRST ? acc1 : f32x4.add(total1, acc1);
+    total0 = isLast ? f32x4.add(total0, part0) : part0;
+    total1 = isLast ? f32x4.add(total1, part1) : part1;
   }
-  v128.store(p.lanes, p.biasOrder == BIAS_LAST ? f32x4.add(total0, bias0) : total0);
-  v128.store(p.lanes, p.biasOrder == BIAS_LAST ? f32x4.add(total1, bias1) : total1, 16);
+  v128.store(p.lanes, isLast ? f32x4.add(total0, bias0) : total0);
+  v128.store(p.lanes, isLast ? f32x4.add(total1, bias1) : total1, 16);
 }
 
 /** Up to eight outputs: `count` of the panel. Four sums are for layers of few outputs, one at a time. */
@@ -129,13 +141,15 @@ function convolve(p: FloatConvolution, perChannel: bool): void {
     pixelBytes = (<usize>p.depth) << 2,
     imageBytes = (<usize>(p.inputHeight * p.inputWidth * p.depth) / <usize>p.depthMultiplier) << 2;
   let input = p.input,
-    output = p.output;
-  for (let image = 0; image < p.batches; image++, input += imageBytes) {
+    outputs = p.output;
+  for (let image = 0; image < p.batches; image++, input += imageBytes, outputs += <usize>p.outputImageBytes) {
     const from = padded(p, input);
     for (let y = 0; y < p.outputHeight; y++) {
-      const row = from + <usize>(y * p.strideHeight * p.paddedWidth) * pixelBytes;
+      const row = from + <usize>(y * p.strideHeight * p.paddedWidth) * pixelBytes,
+        outputRow = outputs + <usize>(y * p.outputRowBytes);
       for (let x = 0; x < p.outputWidth; x++) {
-        let pixel = row + <usize>(x * p.strideWidth) * pixelBytes,
+        let output = outputRow + <usize>(x * p.outputPixelBytes),
+          pixel = row + <usize>(x * p.strideWidth) * pixelBytes,
           weights = p.weights,
           bias = p.bias;
         for (let group = 0; group < p.groups; group++, pixel += <usize>p.groupBytes) {
@@ -153,7 +167,7 @@ function convolve(p: FloatConvolution, perChannel: bool): void {
   }
 }
 
-/** CONV_2D and FULLY_CONNECTED. */
+/** CONV_2D and FULLY_CONNECTED; TRANSPOSE_CONV's outputs that read the same taps, which lie apart. */
 export function conv_2d_f32(params: usize): void {
   convolve(changetype<FloatConvolution>(params), false);
 }

@@ -22,14 +22,16 @@ const takesFullyConnected: Rule<"FULLY_CONNECTED"> = ({ inputs: [, filter, bias]
   (filter.dtype !== "int4" || filter.shape[1] % 2 === 0) && (!bias || bias.quantization !== undefined);
 
 /** SAME pads that could be negative stay behind, and outputs below the filter. */
-const takesTransposeConv: Rule<"TRANSPOSE_CONV"> = (site) => {
-  const { attributes, inputs, output } = site;
+export function hasDelegatedSize({ attributes, inputs, output }: Site<"TRANSPOSE_CONV">): boolean {
   const [, filterHeight, filterWidth] = inputs[1].shape;
   const [, height, width] = attributes.padding === "VALID" ? output.shape : inputs[1].shape;
   const { strideHeight, strideWidth } = attributes;
   const least = attributes.padding === "VALID" ? [filterHeight, filterWidth] : [strideHeight, strideWidth];
-  return takesFilter(site) && (!inputs[2] || takesBias(site)) && height >= least[0] && width >= least[1];
-};
+  return height >= least[0] && width >= least[1];
+}
+
+const takesTransposeConv: Rule<"TRANSPOSE_CONV"> = (site) =>
+  takesFilter(site) && (!site.inputs[2] || takesBias(site)) && hasDelegatedSize(site);
 
 const takesSum: Rule<"ADD" | "SUB"> = ({ inputs: [a, b], output }) =>
   [a, b].every((x) => ratio(x, output) >= 2 ** -10 && ratio(x, output) < 2 ** 8);

@@ -95,15 +95,15 @@ function cyclesOf(graph: Graph, node: Node, compute: Compute): number | null {
 }
 
 /** Rates and counts are of integer products. */
-const hasFloatWeights = (graph: Graph, node: Node) =>
-  FILTER_AXIS[node.op] !== undefined && graph.tensors[node.inputs[0]].dtype === "float32";
+const hasFloatProducts = (graph: Graph, node: Node) =>
+  graph.tensors[node.inputs[0]].dtype === "float32" && macsOf(graph, node) > 0;
 
 /** Milliseconds of one image, with the confidence of the least known figure; null where the profile has too few figures. */
 export function estimateLatency(
   graph: Graph,
   { compute }: Pick<Profile, "compute">,
 ): { milliseconds: number; confidence: string } | null {
-  if (!compute.clockHz || graph.nodes.some((node) => hasFloatWeights(graph, node))) return null;
+  if (!compute.clockHz || graph.nodes.some((node) => hasFloatProducts(graph, node))) return null;
   let cycles = 0;
   for (const node of graph.nodes) {
     const own = cyclesOf(graph, node, compute);

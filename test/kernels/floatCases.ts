@@ -113,6 +113,21 @@ export const FLOAT_CASES: FloatCases = {
     };
     return { args, operands: [inputOf(random, own, batches)], batches };
   },
+  TRANSPOSE_CONV(random) {
+    const batches = between(random, 1, 2);
+    const own = window(random, pick(random, between(random, 1, 9), between(random, 1, 9), 150), 1);
+    const size = () => between(random, 1, 9);
+    const outputDepth = between(random, 1, 11);
+    const args = {
+      ...{ ...own, outputHeight: size(), outputWidth: size() },
+      ...bounds(random),
+      form: form(random),
+      filter: floats(random, outputDepth * own.filterHeight * own.filterWidth * own.inputDepth),
+      bias: pick(random, null, floats(random, outputDepth), new Float32Array(outputDepth).fill(-0)),
+      outputDepth,
+    };
+    return { args, operands: [inputOf(random, own, batches)], batches };
+  },
   DYNAMIC_CONV_2D(random) {
     const batches = between(random, 1, 2);
     const groups = pick(random, 1, 1, 2, 3);

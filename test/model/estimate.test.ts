@@ -76,6 +76,12 @@ describe("latency estimates", () => {
     },
   );
 
+  it("are absent for float32 products, which nobody counted", () => {
+    const graph = transposed();
+    const tensors = graph.tensors.map((tensor) => ({ ...tensor, dtype: "float32" as const }));
+    expect(estimateLatency({ ...graph, tensors }, profiles.get("stm32l4r5-cmsis-nn")!)).toBeNull();
+  });
+
   it("are absent where the profile has too few figures", () => {
     expect(estimateLatency(MLPERF_TINY.IC(), profiles.get("max78000")!)).toBeNull();
     expect(estimateLatency(MLPERF_TINY.IC(), profiles.get("onnxruntime-web")!)).toBeNull();

@@ -5,8 +5,23 @@ import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { UnsupportedOpError } from "../../src/errors.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
-import type { Graph } from "../../src/model/graph.ts";
+import type { Attributes, Graph } from "../../src/model/graph.ts";
 import { graphOf } from "./floatGraphs.ts";
+
+const transposed = (
+  x: number[],
+  filter: number[],
+  attributes: Partial<Attributes["TRANSPOSE_CONV"]> = {},
+): Graph =>
+  graphOf(
+    "TRANSPOSE_CONV",
+    x,
+    {
+      ...{ strideHeight: 1, strideWidth: 1, padding: "VALID", activation: "NONE", outputShape: [1, 5, 5, 3] },
+      ...attributes,
+    },
+    [filter],
+  );
 
 /** Profile, graph and what the line says. */
 const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> = {
@@ -14,6 +29,34 @@ const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> =
     "max78000",
     graphOf("SOFTMAX", [1, 5], { beta: 1 }),
     "float32: how the device computes it is not known",
+  ],
+  "TRANSPOSE_CONV on a device without float32": [
+    "android-litert-xnnpack",
+    transposed([1, 3, 3, 2], [3, 3, 3, 2]),
+    "float32: how the device computes it is not known",
+  ],
+  "a filter of another depth": [
+    "rp2040-tflm",
+    transposed([1, 3, 3, 2], [3, 3, 3, 4]),
+    "filter: needs [3, height, width, 2]",
+  ],
+  "three dimensions": [
+    "rp2040-tflm",
+    transposed([1, 3, 2], [3, 3, 3, 2], { outputShape: [1, 5, 3] }),
+    "input, filter, output: needs four dimensions",
+  ],
+  "a stride above the filter, which XNNPACK leaves to another kernel": [
+    "litert-js",
+    transposed([1, 3, 3, 2], [3, 1, 1, 2], { strideHeight: 2, padding: "SAME" }),
+    "XNNPACK leaves a filter below its stride",
+  ],
+  "more phases than a convolution each can be made for": [
+    "rp2040-tflm",
+    transposed([1, 2, 2, 1], [1, 100, 100, 1], {
+      ...{ strideHeight: 100, strideWidth: 100 },
+      outputShape: [1, 200, 200, 1],
+    }),
+    "strides: needs at most 4096 places",
   ],
 };
 

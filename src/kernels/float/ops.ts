@@ -4,11 +4,13 @@ import { DYNAMIC_CONV_2D } from "./dynamic.ts";
 import { BINARY_F32, UNARY_F32 } from "./elementwise.ts";
 import { AVERAGE_POOL_2D, LOG_SOFTMAX, MAX_POOL_2D, MEAN, SOFTMAX } from "./reduce.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
+import { TRANSPOSE_CONV } from "./transposeConv.ts";
 
 /** BINARY serves ADD, SUB, MUL and PRELU; UNARY the functions of one value; CONV_2D FULLY_CONNECTED too. */
 export const FLOAT_OPS = {
   CONV_2D,
   DEPTHWISE_CONV_2D,
+  TRANSPOSE_CONV,
   DYNAMIC_CONV_2D,
   BINARY: BINARY_F32,
   UNARY: UNARY_F32,

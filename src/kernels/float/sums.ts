@@ -26,19 +26,24 @@ export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputD
 /** The wasm module numbers them by their place. */
 const BIAS_ORDERS = ["last", "first", "first-of-blocks", "four-sums"] as const;
 
-/** none: times 0, to fill up four. */
-interface Term {
+/** Row and column of a filter, or of an image. */
+export interface Tap {
   y: number;
   x: number;
+}
+
+/** none: times 0, to fill up four. */
+export interface Term extends Tap {
   channel: number;
   none?: true;
 }
 
-interface Order {
+export interface Order {
   /** Tap and channel of each product. */
   terms: Term[];
-  /** Products summed by themselves. */
+  /** Products summed by themselves, and those whose blocks are, where the bias is last. */
   block: number;
+  run: number;
   bias: (typeof BIAS_ORDERS)[number];
 }
 
@@ -47,10 +52,10 @@ const PANEL = 8;
 const MOST_DEPTHWISE_TAPS = 25;
 /** K at a time, of a packed and of any other matrix. Source: mlas sgemm.cpp, MLAS_SGEMM_PACKED_STRIDEK, MLAS_SGEMM_STRIDEK. */
 const PACKED_BLOCK = 256;
-const STRIDE = 128;
+export const STRIDE = 128;
 
-/** Source: mlas convolve.cpp: the block grows as the outputs of a plane get fewer than its products. */
-function mlasBlock(outputs: number, products: number): number {
+/** Source: mlas sgemm.cpp, convolve.cpp: the block grows as the outputs of a plane get fewer than its products. */
+export function mlasBlock(outputs: number, products: number): number {
   let [columns, block] = [STRIDE, STRIDE];
   while (outputs < products && columns > 16 && columns / 2 >= outputs)
     [columns, block] = [columns / 2, block * 2];
@@ -58,7 +63,8 @@ function mlasBlock(outputs: number, products: number): number {
 }
 
 /** Channels side by side, and those of its kernel for few channels. Source: XNNPACK config-utils.c xnn_use_nr2. */
-const [WIDE, NARROW] = [8, 2];
+export const WIDE = 8;
+const NARROW = 2;
 
 /** Whether XNNPACK takes its kernel for few outputs, f32-gemm-4x2c4: always below eight, and in a matrix product where the
  * last eight would be filled badly. Source: xnn_use_nr2; executed on LiteRT.js 2.5.3 for 1 to 1001 outputs. */
@@ -74,7 +80,13 @@ function filledUp(run: Term[]): Term[] {
   return [...run, ...new Array<Term>(rest).fill({ ...run[0], none: true })];
 }
 
-function taps(height: number, width: number, byColumns: boolean): { y: number; x: number }[] {
+/** XNNPACK's f32-gemm-4x2c4 and f32-igemm-4x2c4. runs: the terms of each tap. */
+export function fourSums(runs: Term[][]): Order {
+  const terms = runs.flatMap(filledUp);
+  return { terms, block: terms.length, run: terms.length, bias: "four-sums" };
+}
+
+export function taps(height: number, width: number, byColumns: boolean): Tap[] {
   const count = height * width;
   return Array.from({ length: count }, (_, i) =>
     byColumns ? { y: i % height, x: Math.floor(i / height) } : { y: Math.floor(i / width), x: i % width },
@@ -97,18 +109,18 @@ function orderOf(
     const terms = channels.flatMap((channel) =>
       taps(height, width, false).map((tap) => ({ ...tap, channel })),
     );
+    const whole = { terms, run: products };
     if ("outputDepth" in args && args.matrix === "packed")
-      return { terms, block: PACKED_BLOCK, bias: "first-of-blocks" };
+      return { ...whole, block: PACKED_BLOCK, bias: "first-of-blocks" };
     if ("outputDepth" in args && args.matrix === "plain")
-      return { terms, block: mlasBlock(args.outputDepth, products), bias: "last" };
-    return { terms, block: mlasBlock(args.outputHeight * args.outputWidth, products), bias: "last" };
+      return { ...whole, block: mlasBlock(args.outputDepth, products), bias: "last" };
+    return { ...whole, block: mlasBlock(args.outputHeight * args.outputWidth, products), bias: "last" };
   }
   if (form === "xnnpack" && "outputDepth" in args) {
     const isMatrix = products === depth && args.strideHeight === 1 && args.strideWidth === 1;
     if (isNarrow(args.outputDepth / args.groups, isMatrix && args.groups === 1)) {
       const runs = taps(height, width, false).map((tap) => channels.map((channel) => ({ ...tap, channel })));
-      const terms = runs.flatMap(filledUp);
-      return { terms, block: terms.length, bias: "four-sums" };
+      return fourSums(runs);
     }
   }
   const hasKernel = isDepthwise && height * width <= MOST_DEPTHWISE_TAPS && !hasSeveralOutputs(args);
@@ -116,11 +128,33 @@ function orderOf(
   const terms = taps(height, width, byColumns).flatMap((tap) =>
     channels.map((channel) => ({ ...tap, channel })),
   );
-  return { terms, block: products, bias: form === "xnnpack" ? "first" : "last" };
+  return { terms, block: products, run: products, bias: form === "xnnpack" ? "first" : "last" };
+}
+
+/** direct: 1 where the image itself is all that is read. */
+export interface PaddedImage {
+  padTop: number;
+  padLeft: number;
+  paddedHeight: number;
+  paddedWidth: number;
+  direct: 0 | 1;
+}
+
+/** Bytes from one output to the next. */
+export interface OutputPlace {
+  outputPixelBytes: number;
+  outputRowBytes: number;
+  outputImageBytes: number;
+}
+
+/** Outputs one after the other. */
+export function outputsOf(height: number, width: number, depth: number): OutputPlace {
+  const outputRowBytes = width * depth * 4;
+  return { outputPixelBytes: depth * 4, outputRowBytes, outputImageBytes: height * outputRowBytes };
 }
 
 /** As much of the padded image as some output reads; the image itself where that is all. */
-function paddedImage(args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, isRead: boolean) {
+function paddedImage(args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, isRead: boolean): PaddedImage {
   const extent = (output: number, stride: number, filter: number, dilation: number) =>
     (output - 1) * stride + (filter - 1) * dilation + 1;
   const height = extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight);
@@ -128,24 +162,42 @@ function paddedImage(args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, isRead: b
   const { inputHeight, inputWidth, padTop, padLeft } = args;
   const direct =
     isRead && padTop === 0 && padLeft === 0 && height <= inputHeight && width <= inputWidth ? 1 : 0;
-  return { paddedHeight: height, paddedWidth: direct ? inputWidth : width, direct };
+  return { padTop, padLeft, paddedHeight: height, paddedWidth: direct ? inputWidth : width, direct };
 }
 
-interface Layer {
+/** Where the window walks, and what is added to its sums. */
+type Walk = Pick<
+  FloatConv2dArgs,
+  | keyof Bounds
+  | "bias"
+  | "inputDepth"
+  | "inputHeight"
+  | "inputWidth"
+  | "outputHeight"
+  | "outputWidth"
+  | "strideHeight"
+  | "strideWidth"
+>;
+
+export interface Layer {
   kernel: "conv_2d_f32" | "depthwise_conv_2d_f32";
+  image: PaddedImage;
+  outputs: OutputPlace;
   order: Order;
   groups: number;
   groupDepth: number;
   depthMultiplier: number;
   groupBytes: number;
   weight(channel: number, term: Term): number;
+  /** Where the first output finds a tap in the padded image. */
+  place(tap: Tap): Tap;
 }
 
-function prepare(kernels: Kernels, args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, layer: Layer): Step {
+/** A step of sums in a given order. */
+export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
   const mark = kernels.mark();
-  const { order, groups, groupDepth, depthMultiplier, weight } = layer;
+  const { order, groups, groupDepth, depthMultiplier, weight, image } = layer;
   const depth = args.inputDepth * depthMultiplier;
-  const image = paddedImage(args, depthMultiplier === 1);
   const { terms } = order;
   const panels = Math.ceil(groupDepth / PANEL);
   const weights = new Float32Array(groups * panels * terms.length * PANEL);
@@ -159,11 +211,10 @@ function prepare(kernels: Kernels, args: FloatConv2dArgs | FloatDepthwiseConv2dA
         weights[(panel * terms.length + k) * PANEL + (i % PANEL)] = term.none ? 0 : weight(channel, term);
       });
     }
-  const offsets = Int32Array.from(
-    terms,
-    ({ y, x, channel }) =>
-      ((y * args.dilationHeight * image.paddedWidth + x * args.dilationWidth) * depth + channel) * 4,
-  );
+  const offsets = Int32Array.from(terms, (term) => {
+    const { y, x } = layer.place(term);
+    return ((y * image.paddedWidth + x) * depth + term.channel) * 4;
+  });
   const values = {
     weights: kernels.place(weights),
     bias: kernels.place(bias),
@@ -171,6 +222,7 @@ function prepare(kernels: Kernels, args: FloatConv2dArgs | FloatDepthwiseConv2dA
     lanes: kernels.allocate(PANEL * 4),
     terms: terms.length,
     block: order.block,
+    run: order.run,
     biasOrder: BIAS_ORDERS.indexOf(order.bias),
     groups,
     groupDepth,
@@ -183,33 +235,44 @@ function prepare(kernels: Kernels, args: FloatConv2dArgs | FloatDepthwiseConv2dA
     outputWidth: args.outputWidth,
     strideHeight: args.strideHeight,
     strideWidth: args.strideWidth,
-    padTop: args.padTop,
-    padLeft: args.padLeft,
     ...image,
+    ...layer.outputs,
     activationMin: floatBits(args.activationMin),
     activationMax: floatBits(args.activationMax),
   };
   return makeStep(kernels, mark, layer.kernel, "FloatConvolution", values, {
     inputBytes: args.inputHeight * args.inputWidth * args.inputDepth * 4,
-    outputBytes: args.outputHeight * args.outputWidth * groups * groupDepth * 4,
+    outputBytes: layer.outputs.outputImageBytes,
     scratchBytes: image.direct ? 0 : image.paddedHeight * image.paddedWidth * depth * 4,
   });
 }
 
-/** value: of a term of output channel `channel`, at [image, y, x] of the output; 0 in the padding. */
-function sum({ terms, block, bias }: Order, start: number, product: (term: Term) => number) {
-  if (bias === "four-sums") {
-    const every = (at: number, from: number) =>
-      terms.filter((_, k) => k % 4 === at).reduce((acc, term) => f32(acc + product(term)), from);
-    return f32(f32(every(0, start) + every(2, 0)) + f32(every(1, 0) + every(3, 0)));
-  }
-  let total = bias === "last" ? 0 : start;
-  for (let first = 0; first < terms.length; first += block) {
-    let acc = bias === "first" ? total : 0;
-    for (const term of terms.slice(first, first + block)) acc = f32(acc + product(term));
-    total = bias === "first" ? acc : f32(total + acc);
-  }
-  return bias === "last" ? f32(total + start) : total;
+/** start: the bias; product: of a term, 0 where it lies in the padding. */
+export function sumInOrder(
+  { terms, block, run, bias }: Order,
+  start: number,
+  product: (term: Term) => number,
+): number {
+  const added = (some: readonly Term[], from: number) =>
+    some.reduce((acc, term) => f32(acc + product(term)), from);
+  const every = (at: number, from: number) =>
+    added(
+      terms.filter((_, k) => k % 4 === at),
+      from,
+    );
+  if (bias === "four-sums") return f32(f32(every(0, start) + every(2, 0)) + f32(every(1, 0) + every(3, 0)));
+  if (bias === "first") return added(terms, start);
+  const blocks = (some: readonly Term[], from: number) => {
+    let total = from;
+    for (let first = 0; first < some.length; first += block)
+      total = f32(total + added(some.slice(first, first + block), 0));
+    return total;
+  };
+  if (bias === "first-of-blocks") return blocks(terms, start);
+  let total = 0;
+  for (let first = 0; first < terms.length; first += run)
+    total = f32(total + blocks(terms.slice(first, first + run), 0));
+  return f32(total + start);
 }
 
 function reference(
@@ -232,7 +295,7 @@ function reference(
     ];
     const top = Math.floor(rest / outputWidth) * args.strideHeight - args.padTop;
     const left = (rest % outputWidth) * args.strideWidth - args.padLeft;
-    const value = sum(order, args.bias?.[channel] ?? 0, (term) => {
+    const value = sumInOrder(order, args.bias?.[channel] ?? 0, (term) => {
       const [y, x] = [top + term.y * args.dilationHeight, left + term.x * args.dilationWidth];
       const inside = y >= 0 && x >= 0 && y < inputHeight && x < inputWidth;
       const at = ((image * inputHeight + y) * inputWidth + x) * inputDepth + source(channel, term.channel);
@@ -242,12 +305,19 @@ function reference(
   });
 }
 
+const dilated =
+  ({ dilationHeight, dilationWidth }: FloatConv2dArgs | FloatDepthwiseConv2dArgs) =>
+  ({ y, x }: Tap): Tap => ({ y: y * dilationHeight, x: x * dilationWidth });
+
 function denseLayer(args: FloatConv2dArgs) {
   const depth = args.inputDepth / args.groups;
   const groupDepth = args.outputDepth / args.groups;
   const { filter, filterHeight, filterWidth } = args;
   return {
     order: orderOf(args, depth, false),
+    place: dilated(args),
+    image: paddedImage(args, true),
+    outputs: outputsOf(args.outputHeight, args.outputWidth, args.outputDepth),
     groups: args.groups,
     groupDepth,
     depthMultiplier: 1,
@@ -264,6 +334,9 @@ function depthwiseLayer(args: FloatDepthwiseConv2dArgs) {
   const outputDepth = inputDepth * depthMultiplier;
   return {
     order: orderOf(args, 1, true),
+    place: dilated(args),
+    image: paddedImage(args, depthMultiplier === 1),
+    outputs: outputsOf(args.outputHeight, args.outputWidth, outputDepth),
     groups: 1,
     groupDepth: outputDepth,
     depthMultiplier,
@@ -280,13 +353,13 @@ const windowMacs = (args: Window, depth: number) =>
 /** FULLY_CONNECTED is one of a window of one pixel, with `matrix`. */
 export const CONV_2D: Op<FloatConv2dArgs> = {
   macs: (args) => windowMacs(args, (args.inputDepth / args.groups) * args.outputDepth),
-  prepare: (kernels, args) => prepare(kernels, args, { kernel: "conv_2d_f32", ...denseLayer(args) }),
+  prepare: (kernels, args) => prepareSums(kernels, args, { kernel: "conv_2d_f32", ...denseLayer(args) }),
   reference: (args, operands, batches) => reference(args, denseLayer(args), operands, batches),
 };
 
 export const DEPTHWISE_CONV_2D: Op<FloatDepthwiseConv2dArgs> = {
   macs: (args) => windowMacs(args, args.inputDepth * args.depthMultiplier),
   prepare: (kernels, args) =>
-    prepare(kernels, args, { kernel: "depthwise_conv_2d_f32", ...depthwiseLayer(args) }),
+    prepareSums(kernels, args, { kernel: "depthwise_conv_2d_f32", ...depthwiseLayer(args) }),
   reference: (args, operands, batches) => reference(args, depthwiseLayer(args), operands, batches),
 };

@@ -2,10 +2,13 @@
 import type { FloatUnary } from "../../kernels/float/elementwise.ts";
 import type { Bounds, FloatForm } from "../../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../../kernels/float/ops.ts";
+import { phaseCount } from "../../kernels/float/transposeConv.ts";
 import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
+import { hasDelegatedSize } from "../delegate.ts";
 import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
+import { transposedWindow } from "../transposed.ts";
 import { windowArgs } from "../wide/site.ts";
 import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
@@ -89,6 +92,42 @@ const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
       depthMultiplier,
     });
   },
+};
+
+/** Each falls into as many convolutions as strides have places: of real models a few tens. */
+const MOST_PHASES = 4096;
+
+const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
+  refuse: (site) => {
+    const { inputs, output } = site;
+    const [x, filter] = inputs;
+    return first(
+      only(
+        "input, filter, output: needs four dimensions",
+        [x, filter, output].every(({ shape }) => shape.length === 4),
+      ),
+      weighted(site, 0),
+      only(
+        `filter: needs [${output.shape[3]}, height, width, ${x.shape[3]}]`,
+        filter.shape[0] === output.shape[3] && filter.shape[3] === x.shape[3],
+      ),
+      only(
+        "XNNPACK leaves a filter below its stride, or an output below its filter, to sums of an unknown order",
+        !hasForm(site, "xnnpack") || hasDelegatedSize(site),
+      ),
+      only(
+        `strides: needs at most ${MOST_PHASES} places of an output between pixels`,
+        phaseCount(transposedWindow(site)) <= MOST_PHASES,
+      ),
+    );
+  },
+  lower: (site) =>
+    FLOAT_OPS.TRANSPOSE_CONV.prepare(site.kernels, {
+      ...transposedWindow(site),
+      ...BOUNDS[site.attributes.activation],
+      ...weightsOf(site),
+      form: formOf(site),
+    }),
 };
 
 const ONE_PIXEL = {
@@ -272,6 +311,7 @@ const nearest: Lowering<"RESIZE_NEAREST_NEIGHBOR"> = {
 export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   CONV_2D: conv2d,
   DEPTHWISE_CONV_2D: depthwise,
+  TRANSPOSE_CONV: transposeConv,
   FULLY_CONNECTED: fullyConnected,
   ...ELEMENTWISE(BOUNDS),
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
