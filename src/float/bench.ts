@@ -17,11 +17,19 @@ import { Trainer } from "./trainer.ts";
 export interface FloatBenchRow {
   name: string;
   batch: number;
-  /** Median over the rounds. */
-  imagesPerSecond: number;
-  /** Median milliseconds an image. */
-  msPerImage: number;
-  rounds: number;
+  /** Milliseconds of one batch, by round: ours, and the peer's where it has the work. */
+  ms: number[];
+  peerMs: number[];
+}
+
+export interface FloatBenchOptions {
+  /** Milliseconds of CPU time, or wall time where there is no other. */
+  clock(): number;
+  /** Does one batch of a work elsewhere and says in how many milliseconds; null where it does not know the work. */
+  peer(work: string): Promise<number | null>;
+  rounds?: number;
+  /** At most 32. */
+  batch?: number;
 }
 
 /** Random images with random labels: speed does not depend on what they show. */
@@ -52,18 +60,14 @@ function integerRun(prepared: Prepared, { pixels, count }: TrainingImages): Map<
   return activations;
 }
 
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
-
 /**
- * Training, input gradients, straight-through gradients (without the integer run) and inference of ResNet-8 of width 16 on 32x32x3, one batch a round. clock: milliseconds of
- * CPU time (or wall time where there is no other). The first two rounds are not counted. batch: at most 32.
+ * Training, input gradients, straight-through gradients (without the integer run) and inference of ResNet-8 of width 16 on
+ * 32x32x3, one batch of each a round, the peer's beside ours. The first two rounds are not counted.
  */
-export function benchFloat(
+export async function benchFloat(
   backend: FloatBackend,
-  clock: () => number,
-  rounds = 9,
-  batch = 32,
-): FloatBenchRow[] {
+  { clock, peer, rounds = 15, batch = 32 }: FloatBenchOptions,
+): Promise<FloatBenchRow[]> {
   const classes = 10;
   const images = noise(batch, classes);
   const graph = ARCHITECTURES.resnet8(classes, { ...images, random: seededRandom(2) });
@@ -82,18 +86,19 @@ export function benchFloat(
     ["straight-through gradient", () => shadowGradient(prepared, activations, ones, batch)],
     ["inference", () => forward(prepared, images.pixels, batch)],
   ];
-  const times = works.map((): number[] => []);
+  const rows = works.map(([name]): FloatBenchRow => ({ name, batch, ms: [], peerMs: [] }));
   for (let round = -2; round < rounds; round++) {
-    works.forEach(([, work], row) => {
+    for (const [i, [name, work]] of works.entries()) {
       const before = clock();
       work();
-      if (round >= 0) times[row].push(clock() - before);
-    });
+      const ms = clock() - before;
+      const peerMs = await peer(name);
+      if (round < 0) continue;
+      rows[i].ms.push(ms);
+      if (peerMs !== null) rows[i].peerMs.push(peerMs);
+    }
   }
   trainer.dispose();
   prepared.dispose();
-  return works.map(([name], row) => {
-    const ms = median(times[row]);
-    return { name, batch, imagesPerSecond: (1000 * batch) / ms, msPerImage: ms / batch, rounds };
-  });
+  return rows;
 }
