@@ -7,7 +7,8 @@ import { principalComponents } from "./components.ts";
 import type { Subject } from "./defense.ts";
 import { slice } from "./images.ts";
 import { metered } from "./passes.ts";
-import { crossEntropyGradient, probabilities } from "./probabilities.ts";
+import { probabilities } from "./probabilities.ts";
+import { type Answer, type Question, sharePasses } from "./sharedPasses.ts";
 import { blend, blendGradient, maskNorm } from "./softTrigger.ts";
 
 /** What one of the paper's rules says of one subject. */
@@ -81,11 +82,13 @@ function normalisation(set: ImageSet): { mean: number[]; deviation: number[] } {
 }
 
 /** The L1 norm of one class's mask after the fixed number of updates at the fixed lambda of 0.01. */
-function codedNorm(run: Run, images: ImageSet, target: number): number {
-  const { subject, options } = run;
+function* codedNorm(
+  options: CodedOptions,
+  images: ImageSet,
+  unit: ReturnType<typeof normalisation>,
+): Generator<Question, number, Answer> {
   const area = images.height * images.width;
   const length = area * images.channels;
-  const unit = normalisation(images);
   const rates = { learningRate: 0.1, beta1: 0.9, beta2: 0.999 };
   const [moveMask, movePattern] = [adam(area, rates), adam(length, rates)];
   const theta = { mask: new Float64Array(area), pattern: new Float64Array(length) };
@@ -105,9 +108,7 @@ function codedNorm(run: Run, images: ImageSet, target: number): number {
     const batch = slice(images, from, from + options.inversionBatch);
     if (batch.count === 0) continue;
     blend(trigger, batch.pixels, batch.count, stamped);
-    const { gradient } = subject.gradient!(stamped.subarray(0, batch.pixels.length), batch.count, (logits) =>
-      crossEntropyGradient(logits, subject.classes, target),
-    );
+    const { gradient } = yield { pixels: stamped.subarray(0, batch.pixels.length), count: batch.count };
     blendGradient(trigger, batch.pixels, gradient, gradients);
     for (let p = 0; p < area; p++)
       gradients.mask[p] = (gradients.mask[p] + 0.01) * trigger.mask[p] * (1 - trigger.mask[p]);
@@ -126,10 +127,12 @@ const codedNeuralCleanse: Rule = (run) => {
   const { subject } = run;
   if (!subject.gradient) return failed("neuralCleanse", rule, "The model gives no gradient");
   const images = slice(run.test, 0, BATCHES_A_PASS * run.options.inversionBatch);
-  const norms = Array.from({ length: subject.classes }, (_, target) => {
-    run.progress(target, subject.classes);
-    return codedNorm(run, images, target);
-  });
+  const unit = normalisation(images);
+  const searches = Array.from({ length: subject.classes }, (_, target) => ({
+    target,
+    run: codedNorm(run.options, images, unit),
+  }));
+  const norms = sharePasses(subject, searches, run.options.inversionBatch, run.progress);
   const [centre, spread] = [median(norms), medianAbsoluteDeviation(norms)];
   if (!(spread > 0)) {
     const because = `At least half of the class norms are exactly ${centre.toFixed(3)}: MAD is 0 and the guard keeps the rule from firing.`;

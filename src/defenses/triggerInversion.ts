@@ -3,7 +3,8 @@ import { tanh } from "../elementary.ts";
 import type { Random } from "../random.ts";
 import { adam } from "./adam.ts";
 import type { Subject } from "./defense.ts";
-import { countTarget, crossEntropyGradient } from "./probabilities.ts";
+import { countTarget } from "./probabilities.ts";
+import { type Answer, type Question, sharePasses } from "./sharedPasses.ts";
 import { blend, blendGradient, maskNorm, type SoftTrigger } from "./softTrigger.ts";
 
 export interface InversionOptions {
@@ -71,14 +72,6 @@ function squaredNorm(values: Float64Array): number {
   for (const value of values) sum += value * value;
   return sum;
 }
-
-/** What a search asks of the model: logits of these images, and the input gradient of its target's cross-entropy. */
-interface Question {
-  pixels: Float32Array;
-  count: number;
-}
-
-type Answer = ReturnType<NonNullable<Subject["gradient"]>>;
 
 /** The optimiser of one class: `ask` stamps a batch, `move` takes one step by the answer and says how many of the batch's
  * images reached the target. */
@@ -178,40 +171,6 @@ function* search(
   return { ...copy(trigger), norm: maskNorm(trigger), solved: false, success, gradientNorm };
 }
 
-interface Search {
-  target: number;
-  run: ReturnType<typeof search>;
-}
-
-/** Answers what several searches ask by one pass of all their images. */
-function answersTo(subject: Subject, asked: readonly (Search & Question)[]): Answer[] {
-  const { classes } = subject;
-  const size = asked[0].pixels.length / asked[0].count;
-  const firsts: number[] = [];
-  let count = 0;
-  for (const question of asked) {
-    firsts.push(count);
-    count += question.count;
-  }
-  const pixels = new Float32Array(count * size);
-  asked.forEach((question, i) => {
-    pixels.set(question.pixels, firsts[i] * size);
-  });
-  const part = (values: Float32Array, width: number, i: number) =>
-    values.subarray(firsts[i] * width, (firsts[i] + asked[i].count) * width);
-  const { logits, gradient } = subject.gradient!(pixels, count, (all) => {
-    const slopes = new Float32Array(all.length);
-    asked.forEach(({ target }, i) => {
-      slopes.set(crossEntropyGradient(part(all, classes, i), classes, target), firsts[i] * classes);
-    });
-    return slopes;
-  });
-  return asked.map((_, i) => ({ logits: part(logits, classes, i), gradient: part(gradient, size, i) }));
-}
-
-/** Images that share a pass: more would not be faster. */
-const TOGETHER = 32;
-
 /**
  * Searches for each target the smallest mask that sends every image to it: Adam in tanh space on cross-entropy +
  * lambda * L1. images: as many as options.images says; batches are taken in order. A class whose first three outer steps
@@ -226,26 +185,11 @@ export function invertTriggers(
   start: Start,
   progress: (done: number, total: number) => void,
 ): Inversion[] {
-  const found = new Map<number, Inversion>();
-  const advance = ({ target, run }: Search, answer?: Answer): (Search & Question)[] => {
-    const { done, value } = answer ? run.next(answer) : run.next();
-    if (!done) return [{ target, run, ...value }];
-    found.set(target, value);
-    return [];
-  };
-  const each = Math.max(1, Math.floor(TOGETHER / Math.min(options.batch, images.count)));
-  for (let from = 0; from < targets.length; from += each) {
-    progress(from, targets.length);
-    const searches = targets
-      .slice(from, from + each)
-      .map((target) => ({ target, run: search(subject, images, target, options, start) }));
-    let asked = searches.flatMap((one) => advance(one));
-    while (asked.length > 0) {
-      const answers = answersTo(subject, asked);
-      asked = asked.flatMap((one, i) => advance(one, answers[i]));
-    }
-  }
-  return targets.map((target) => found.get(target)!);
+  const searches = targets.map((target) => ({
+    target,
+    run: search(subject, images, target, options, start),
+  }));
+  return sharePasses(subject, searches, Math.min(options.batch, images.count), progress);
 }
 
 function copy(trigger: SoftTrigger): SoftTrigger {
