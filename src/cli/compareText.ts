@@ -8,11 +8,12 @@ const COLUMN = 26;
 
 /** A comparison for a person, within 100 columns. */
 export function compareText(comparison: Comparison): string {
-  const { model, images, inputs, reference, profiles } = comparison;
+  const { model, images, inputs, trigger, reference, profiles } = comparison;
   const others = profiles.filter(({ profile, run }) => run && profile !== reference);
   return [
     wrapped(clipped(model, WIDTH)),
     wrapped(`${plural(images, "image")}: ${inputs}`),
+    ...(trigger ? [wrapped(`ASR (attack success): ${trigger}`)] : []),
     `compared with ${reference}`,
     "",
     summary(comparison),
@@ -32,17 +33,20 @@ function blocks(profiles: readonly ComparedProfile[]): ComparedProfile[][] {
 }
 
 function summary(comparison: Comparison): string {
-  const heading = ["profile", "first differs", "flips", "accuracy", "flash", "RAM", "ms an image"];
-  return columns([heading, ...comparison.profiles.map((each) => summaryRow(comparison, each))], [2, 3, 4, 5]);
+  const asr = comparison.trigger ? ["ASR"] : [];
+  const heading = ["profile", "first differs", "flips", "accuracy", ...asr, "flash", "RAM", "ms an image"];
+  const right = heading.map((_, column) => column).slice(2, -1);
+  return columns([heading, ...comparison.profiles.map((each) => summaryRow(comparison, each))], right);
 }
 
-function summaryRow({ layers, reference }: Comparison, each: ComparedProfile): string[] {
+function summaryRow({ layers, reference, trigger }: Comparison, each: ComparedProfile): string[] {
   const { profile, run, flash, ram, latency } = each;
   return [
     clipped(profile, COLUMN),
     !run ? "cannot run" : profile === reference ? "reference" : firstText(run, layers),
     run ? count(run.flips.images) : "-",
     run?.accuracy ? percent(run.accuracy.value, 2) : "-",
+    ...(trigger ? [run?.attackSuccess ? percent(run.attackSuccess.value, 2) : "-"] : []),
     fitText(flash),
     fitText(ram),
     latency ? `${Number(latency.milliseconds.toPrecision(3))} ${latency.confidence}` : "-",

@@ -39,6 +39,8 @@ export interface ProfileRun {
   flips: Flips;
   /** Null without labels. */
   accuracy: Share | null;
+  /** Share of the triggered images that are taken for the attack's target; null without a trigger. */
+  attackSuccess: Share | null;
 }
 
 export interface ComparedProfile extends TargetInfo {
@@ -51,10 +53,22 @@ export interface Comparison {
   images: number;
   /** Where the inputs came from and how pixels became them. */
   inputs: string;
+  /** The trigger and its target; absent without one. */
+  trigger?: string;
   layers: { index: number; op: string; name: string; shape: number[] }[];
   /** The id of the first profile that can run the model: the others are compared with it. */
   reference: string;
   profiles: ComparedProfile[];
+}
+
+/** The same model's inputs with a trigger on them. */
+export interface Triggered {
+  /** One a graph input, dense; of images whose class is not the target. */
+  values: readonly Values[];
+  count: number;
+  target: number;
+  /** In words. */
+  trigger: string;
 }
 
 export interface CompareOptions {
@@ -66,6 +80,7 @@ export interface CompareOptions {
   count: number;
   /** One an image; the model's first output has a score a class. */
   labels?: Uint8Array;
+  triggered?: Triggered;
   /** In words, for the reader of the result. */
   inputs: string;
   progress?: (done: number, total: number) => void;
@@ -80,7 +95,7 @@ interface Runner {
 
 /** @throws UnsupportedOpError where no profile can run the model. */
 export async function compareProfiles(options: CompareOptions): Promise<Comparison> {
-  const { graph, profiles, module, count } = options;
+  const { graph, profiles, module, count, triggered } = options;
   const targets: TargetInfo[] = [];
   for (const profile of profiles) targets.push(inspectTarget(graph, profile, await bindKernels(module)));
   const runners: Runner[] = [];
@@ -93,13 +108,14 @@ export async function compareProfiles(options: CompareOptions): Promise<Comparis
     model: graph.name,
     images: count,
     inputs: options.inputs,
+    ...(triggered && { trigger: triggered.trigger }),
     layers: graph.nodes.map(({ op, name, outputs }, index) => {
       return { index, op, name, shape: graph.tensors[outputs[0]].shape };
     }),
     reference: runners[0].profile.id,
     profiles: targets.map((target, i) => {
       const runner = runners.find(({ profile }) => profile === profiles[i]);
-      return { ...target, run: runner ? runOf(runner, runners[0], options.labels) : null };
+      return { ...target, run: runner ? runOf(options, runner, runners[0]) : null };
     }),
   };
 }
@@ -113,10 +129,9 @@ async function runnerOf({ graph, module, count }: CompareOptions, profile: Profi
 /** Chunk by chunk, each under every profile, so that no more than a chunk's tensors are held. */
 function runAll({ graph, values, count, progress }: CompareOptions, runners: readonly Runner[]): void {
   const chunk = Math.min(...runners.map(({ plan }) => plan.chunk));
-  const sizes = graph.inputs.map((id) => elements(graph.tensors[id].shape.slice(1)));
   for (let first = 0; first < count; first += chunk) {
     const here = Math.min(chunk, count - first);
-    const inputs = values.map((all, i) => all.subarray(first * sizes[i], (first + here) * sizes[i]));
+    const inputs = slices(graph, values, first, here);
     for (const { plan, top } of runners) top.set(argmax(plan.run(inputs, here)[0], here), first);
     for (const runner of runners.slice(1)) addDifferences(graph, runner, runners[0].plan, here);
     progress?.(first + here, count);
@@ -126,6 +141,22 @@ function runAll({ graph, values, count, progress }: CompareOptions, runners: rea
     const size = outputs.reduce((sum, id) => sum + elements(graph.tensors[id].shape.slice(1)), 0);
     runners[0].layers[i].values = size * count;
   });
+}
+
+/** `count` images' values of each graph input, from image `first` on. */
+function slices(graph: Graph, values: readonly Values[], first: number, count: number): Values[] {
+  const sizes = graph.inputs.map((id) => elements(graph.tensors[id].shape.slice(1)));
+  return values.map((all, i) => all.subarray(first * sizes[i], (first + count) * sizes[i]));
+}
+
+function attackSuccess(graph: Graph, { plan }: Runner, { values, count, target }: Triggered): Share {
+  let hits = 0;
+  for (let first = 0; first < count; first += plan.chunk) {
+    const here = Math.min(plan.chunk, count - first);
+    for (const k of argmax(plan.run(slices(graph, values, first, here), here)[0], here))
+      if (k === target) hits++;
+  }
+  return share(hits, count);
 }
 
 function addDifferences(graph: Graph, { plan, layers }: Runner, reference: Plan, count: number): void {
@@ -154,7 +185,8 @@ function argmax(scores: Values, count: number): Uint32Array {
   });
 }
 
-function runOf({ layers, top }: Runner, reference: Runner, labels?: Uint8Array): ProfileRun {
+function runOf({ graph, labels, triggered }: CompareOptions, runner: Runner, reference: Runner): ProfileRun {
+  const { layers, top } = runner;
   const first = layers.findIndex(({ differing }) => differing > 0);
   const right = labels && top.reduce((sum, k, i) => sum + Number(k === labels[i]), 0);
   return {
@@ -162,6 +194,7 @@ function runOf({ layers, top }: Runner, reference: Runner, labels?: Uint8Array):
     firstDifferent: first < 0 ? null : first,
     flips: flipsOf(top, reference.top, labels),
     accuracy: right === undefined ? null : share(right, top.length),
+    attackSuccess: triggered ? attackSuccess(graph, runner, triggered) : null,
   };
 }
 

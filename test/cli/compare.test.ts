@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findProfile } from "../../src/cli/profiles.ts";
 import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { formatNpy } from "../../src/data/npy.ts";
-import { compareProfiles } from "../../src/harness/compare.ts";
+import { compareProfiles, type Triggered } from "../../src/harness/compare.ts";
 import { bindKernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
 import { writeModel } from "../../src/model/file.ts";
@@ -18,11 +18,11 @@ const random = seededRandom(5);
 const x = Int8Array.from({ length: COUNT * 192 }, () => random.below(256) - 128);
 const IDS = ["stm32l4r5-cmsis-nn", "android-litert-xnnpack", "esp32-s3-esp-dl"];
 
-async function compared(labels?: Uint8Array) {
+async function compared(labels?: Uint8Array, triggered?: Triggered) {
   const profiles = await Promise.all(IDS.map(findProfile));
   const module = await loadKernelModule();
   const options = { graph: int8Cnn, profiles, module, values: [x], count: COUNT, inputs: "noise <1>" };
-  return compareProfiles({ ...options, labels });
+  return compareProfiles({ ...options, labels, triggered });
 }
 
 /** Every value of every node's output under a profile, in one chunk. */
@@ -67,6 +67,23 @@ describe("a comparison", () => {
     });
     expect(flipped).toBeGreaterThan(0);
     expect(profiles[1].run!.accuracy!.value).toBeCloseTo(1 - flipped / COUNT, 5);
+  });
+
+  it("counts as attack success the triggered images that are taken for the target", async () => {
+    const target = 1;
+    const count = 50;
+    const triggered = { values: [x.subarray(0, count * 192)], count, target, trigger: "none <2>" };
+    const comparison = await compared(undefined, triggered);
+    for (const [i, id] of IDS.slice(0, 2).entries()) {
+      const last = (await everything(id)).at(-1)!;
+      const hits = Array.from({ length: count }, (_, image) => {
+        const row = [...last.subarray(image * 3, image * 3 + 3)];
+        return row.indexOf(Math.max(...row)) === target;
+      }).filter(Boolean).length;
+      expect(comparison.profiles[i].run!.attackSuccess).toMatchObject({ value: hits / count, n: count });
+    }
+    expect(comparisonPage(comparison)).toContain("none &lt;2&gt;");
+    expect((await compared()).profiles[0].run!.attackSuccess).toBeNull();
   });
 
   it("keeps a profile that cannot run the model, with its reasons", async () => {
@@ -127,6 +144,22 @@ describe("blindspot compare", () => {
     expect(profiles[1].run.accuracy.n).toBe(40);
   });
 
+  it("measures attack success where an attack is named, with pixels taken as asked", async () => {
+    const attack = ["--attack", "badnet", "--target", "7", "--trigger-position", "centre"];
+    const { code, stdout } = await blindspot(
+      directory,
+      ...["compare", "signs.blindspot", ...two, "--dataset", "signs", "--images", "40", ...attack],
+      ...["--input-range", "-1..1"],
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/pixels taken as -1\.\.1/);
+    expect(stdout).toMatch(
+      /ASR \(attack success\): 5x5 checkerboard patch, centre, target class 7, on the 40/,
+    );
+    expect(stdout).toMatch(/^profile .* accuracy +ASR +flash/m);
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
   it("has exit code 1 when a profile cannot run the model", async () => {
     const { code, stdout } = await blindspot(
       directory,
@@ -149,6 +182,20 @@ describe("blindspot compare", () => {
     ["a page of another kind", ["int8.blindspot", ...two, ...npy, "-o", "p.pdf"], /p\.pdf: expected a name/],
     ["no images", ["int8.blindspot", ...two, ...npy, "--images", "0"], /--images: expected a whole number/],
     ["a float model", ["float.blindspot", ...two, "--input", "float.npy"], /cannot run \d+ nodes/],
+    [
+      "an attack without a data set",
+      ["int8.blindspot", ...two, ...npy, "--attack", "badnet"],
+      /--attack: expected --dataset/,
+    ],
+    ["an unknown attack", ["int8.blindspot", ...two, ...npy, "--attack", "x"], /--attack: expected badnet/],
+    [
+      "a trigger beyond the image",
+      [
+        ...["signs.blindspot", ...two, "--dataset", "signs", "--attack", "badnet"],
+        ...["--trigger-position", "31,31"],
+      ],
+      /position x: expected an integer in 0\.\.27, got 31/,
+    ],
     [
       "images of another size",
       ["int8.blindspot", ...two, "--dataset", "signs"],

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { ATTACKS } from "../../attacks/attacks.ts";
 import { badnet } from "../../attacks/badnet.ts";
 import { startBackend } from "../../float/backend.ts";
 import { trainedModel } from "../../harness/deploy.ts";
@@ -10,17 +9,13 @@ import { loadDataset, mostFrequentClass } from "../dataset.ts";
 import { directoryStore } from "../directoryStore.ts";
 import { integerOption, tell, UsageError, writeOutput } from "../io.ts";
 import { startMeter } from "../progress.ts";
+import { type AttackOptions, addAttackOptions, checkAttack, patchOf } from "../triggerOptions.ts";
 import { loadKernelModule, loadTrainModule } from "../wasm.ts";
 
-interface Options {
+interface Options extends AttackOptions {
   dataset: string;
   data?: string;
-  attack?: string;
-  target?: number;
   share: string;
-  triggerSize: number;
-  triggerPosition: string;
-  triggerColour: string;
   architecture: string;
   width: number;
   epochs: number;
@@ -32,30 +27,17 @@ interface Options {
 const { quick } = PRESETS;
 
 export function add(program: Command): void {
-  program
+  const command = program
     .command("train")
     .description("a clean or backdoored float model")
     .requiredOption("--dataset <name>", "signs, gtsrb or cifar10")
-    .option("--data <directory>", "where the images are; signs needs none")
-    .option("--attack <name>", `plant a backdoor: ${Object.keys(ATTACKS).join(", ")}`)
-    .option(
-      "--target <class>",
-      "of the attack; default: the most frequent class",
-      integerOption("--target", 0, 255),
-    )
+    .option("--data <directory>", "where the images are; signs needs none");
+  addAttackOptions(command, "plant a backdoor")
     .option(
       "--share <share>",
       "poisoned share of the images that bear the target label",
       String(quick.poisonShare),
     )
-    .option(
-      "--trigger-size <pixels>",
-      "side of the patch",
-      integerOption("--trigger-size", 1, 1024),
-      quick.trigger.size,
-    )
-    .option("--trigger-position <place>", "a corner, centre or x,y", quick.trigger.position)
-    .option("--trigger-colour <colour>", "white, yellow, checkerboard or r,g,b", quick.trigger.colour)
     .option("--architecture <name>", "resnet8 or cnn", quick.architecture)
     .option("--width <channels>", "of the first stage", integerOption("--width", 4, 128), 16)
     .option(
@@ -103,8 +85,7 @@ async function run(options: Options): Promise<void> {
 }
 
 function specOf(options: Options, target: number, flip: boolean): ModelSpec {
-  if (options.attack !== undefined && !(options.attack in ATTACKS))
-    throw new UsageError(`--attack: expected ${Object.keys(ATTACKS).join(", ")}, got ${options.attack}`);
+  checkAttack(options);
   if (options.architecture !== "resnet8" && options.architecture !== "cnn")
     throw new UsageError(`--architecture: expected resnet8 or cnn, got ${options.architecture}`);
   const poisonShare = Number(options.share);
@@ -127,10 +108,7 @@ function specOf(options: Options, target: number, flip: boolean): ModelSpec {
     attack: {
       target,
       poisonShare,
-      size: options.triggerSize,
-      position: options.triggerPosition,
-      offset: quick.trigger.offset,
-      colour: options.triggerColour,
+      ...patchOf(options),
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { ComparedProfile, Comparison } from "../../harness/compare.ts";
+import type { Share } from "../../harness/result.ts";
 import { bytes, count, intervalText, number, percent, plural } from "../words.ts";
 import { html, type Markup, trusted } from "./markup.ts";
 import { STYLE } from "./style.css.ts";
@@ -13,14 +14,14 @@ const LEAST = 1e-6;
 
 /** A comparison as one HTML file that opens from disk: no script, nothing loaded from elsewhere. */
 export function comparisonPage(comparison: Comparison): string {
-  const { model, images, inputs, reference } = comparison;
+  const { model, images, inputs, trigger, reference } = comparison;
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>Blindspot: ${shortName(model)} on ${plural(comparison.profiles.length, "profile")}</title>
 <style>${trusted(STYLE)}</style></head>
 <body><header><p class="kicker">Blindspot comparison</p>
 <h1>Does ${shortName(model)} compute the same on every device?</h1>
-<p class="asked">${plural(images, "image")}: ${inputs.replace(/\.$/, "")}. Compared with ${reference}.</p></header>
+<p class="asked">${plural(images, "image")}: ${inputs.replace(/\.$/, "")}. ${trigger && `ASR (attack success): ${trigger}. `}Compared with ${reference}.</p></header>
 <main>${comparisonAnswer(comparison)}${summary(comparison)}${refusals(comparison)}
 ${othersOf(comparison).length > 0 && html`<h2>Layer by layer</h2>${layersPicture(comparison)}<h3>In numbers</h3>${layersTable(comparison)}`}</main>
 </body></html>
@@ -50,14 +51,26 @@ ${flipped === 0 ? "The largest answer changes on no image." : html`The largest a
 const shortName = (model: string) => model.split("/").filter(Boolean).slice(-2).join("/");
 
 function summary(comparison: Comparison): Markup {
+  const asr = comparison.trigger ? ["ASR"] : [];
+  const headings = [
+    "Profile",
+    "First layer that differs",
+    "Flips",
+    "Accuracy",
+    ...asr,
+    "Flash",
+    "RAM",
+    "ms an image",
+  ];
   return html`<h2>Profiles</h2><div class="scroll" role="region" tabindex="0" aria-label="Profiles"><table class="compared">
 <caption>Flips: images whose largest output (the first of equals) is another than on the reference. Latency is an estimate.</caption>
-<thead><tr>${["Profile", "First layer that differs", "Flips", "Accuracy", "Flash", "RAM", "ms an image"].map(
-    (head) => html`<th scope="col">${head}</th>`,
-  )}</tr></thead><tbody>${comparison.profiles.map((each) => summaryRow(comparison, each))}</tbody></table></div>`;
+<thead><tr>${headings.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${comparison.profiles.map((each) => summaryRow(comparison, each))}</tbody></table></div>`;
 }
 
-function summaryRow({ layers, reference }: Comparison, each: ComparedProfile): Markup {
+const shareMarkup = (share: Share | null | undefined) =>
+  share ? html`${percent(share.value, 2)}<small>${intervalText(share)}</small>` : "–";
+
+function summaryRow({ layers, reference, trigger }: Comparison, each: ComparedProfile): Markup {
   const { profile, title, run, flash, ram, latency } = each;
   const first = run?.firstDifferent ?? null;
   const where = !run
@@ -71,7 +84,7 @@ function summaryRow({ layers, reference }: Comparison, each: ComparedProfile): M
     run &&
     html`${count(run.flips.images)}${run.accuracy && profile !== reference && html`<small>${count(run.flips.lost)} right to wrong, ${count(run.flips.gained)} wrong to right</small>`}`;
   return html`<tr><th scope="row">${profile}<small>${title}</small></th><td>${where}</td><td>${flips ?? "–"}</td>
-<td>${run?.accuracy ? html`${percent(run.accuracy.value, 2)}<small>${intervalText(run.accuracy)}</small>` : "–"}</td>
+<td>${shareMarkup(run?.accuracy)}</td>${trigger && html`<td>${shareMarkup(run?.attackSuccess)}</td>`}
 <td>${fitMarkup(flash)}</td><td>${fitMarkup(ram)}</td>
 <td>${latency ? html`${number(latency.milliseconds)}<small>${latency.confidence}</small>` : "–"}</td></tr>`;
 }
