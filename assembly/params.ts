@@ -409,6 +409,17 @@ export class FloatElementwise extends Operands {
   activationMax: i32;
 }
 
+/** factors, offsets: float32 a channel; rows: of channels in one image. */
+@unmanaged
+export class FloatAffine extends Operands {
+  rows: i32;
+  channels: i32;
+  factors: usize;
+  offsets: usize;
+  activationMin: i32;
+  activationMax: i32;
+}
+
 @unmanaged
 export class FloatPool extends PoolWindow {
   form: i32;

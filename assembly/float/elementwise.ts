@@ -1,5 +1,5 @@
-/** float32: functions of one value, and sums, differences and products of two. */
-import { FloatElementwise } from "../params";
+/** float32: functions of one value, sums, differences and products of two, and a factor and an offset a channel. */
+import { FloatAffine, FloatElementwise } from "../params";
 import {
   hardSwishTflite,
   hardSwishXnnpack,
@@ -85,4 +85,19 @@ export function unary_f32(params: usize): void {
     high = reinterpret<f32>(p.activationMax);
   for (let i: usize = 0, end = (<usize>(p.batches * p.elements)) << 2; i < end; i += 4)
     store<f32>(p.output + i, apply(p.operator, load<f32>(p.input + i), low, high));
+}
+
+/** Each value times its channel's factor, rounded, plus its channel's offset. */
+export function affine_f32(params: usize): void {
+  const p = changetype<FloatAffine>(params),
+    low = reinterpret<f32>(p.activationMin),
+    high = reinterpret<f32>(p.activationMax);
+  const bytes = (<usize>p.channels) << 2,
+    end = p.input + <usize>(p.batches * p.rows) * bytes;
+  let output = p.output;
+  for (let input = p.input; input < end; input += bytes, output += bytes)
+    for (let i: usize = 0; i < bytes; i += 4) {
+      const scaled: f32 = load<f32>(input + i) * load<f32>(p.factors + i);
+      store<f32>(output + i, clampF32(scaled + load<f32>(p.offsets + i), low, high));
+    }
 }

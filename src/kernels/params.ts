@@ -263,6 +263,7 @@ export const PARAMS = {
     "activationMin",
     "activationMax",
   ],
+  FloatAffine: [...OPERANDS, "rows", "channels", "factors", "offsets", "activationMin", "activationMax"],
   FloatPool: [...POOL, "form"],
   FloatReduce: [...OPERANDS, "form", "outer", "reducedOuter", "inner", "reducedInner", "beta"],
   FloatResize: [

@@ -85,6 +85,20 @@ const MALFORMED: Record<string, [bytes: Uint8Array, message: string | RegExp]> =
     small([add], [rawTensor([4], 16, { dataType: 99 })]),
     "an ONNX element type, 1 to 26, got 99",
   ],
+  "a filter of one dimension before a Mul": [
+    small([node("Conv", "x w", "c"), node("Mul", "c w", "y")], [rawTensor([4], 16)], {
+      inputs: { x: ["float32", [1, 4, 4, 4]] },
+    }),
+    "expected a filter of 4 dimensions, got [4]",
+  ],
+  "a BatchNormalization of other channels than its Conv's": [
+    small(
+      [node("Conv", "x w", "c"), node("BatchNormalization", "c g g g g", "y")],
+      [rawTensor([2, 4, 1, 1], 32), rawTensor([3], 12, { name: "g" })],
+      { inputs: { x: ["float32", [1, 4, 4, 4]] } },
+    ),
+    "expected 2 values, got [3]",
+  ],
   "a cycle": [
     small([node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "b", "y")]),
     'node 0 Add Add_a: expected "b" made by an earlier node',

@@ -84,7 +84,16 @@ const CASES: Record<string, Case> = {
       node("Relu", "n", "y0"),
     ),
     constants: [weights("w", 3, 3, 1, 1), ...bn, variance],
-    ops: ["CONV_2D", "BATCH_NORMALIZATION"],
+    ops: ["CONV_2D"],
+  },
+  "BatchNormalization, Relu": {
+    x: [1, 5, 5, 3],
+    nodes: nhwc(
+      node("BatchNormalization", "x0 gamma beta mean variance", "n", { epsilon: float(0.01) }),
+      node("Relu", "n", "y0"),
+    ),
+    constants: [...bn, variance],
+    ops: ["BATCH_NORMALIZATION"],
   },
   "ConvTranspose with output_padding": {
     x: [1, 4, 5, 3],

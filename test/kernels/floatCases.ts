@@ -163,6 +163,16 @@ export const FLOAT_CASES: FloatCases = {
     if (random.below(8) === 0) input[0] = pick(random, Number.NaN, Infinity, -Infinity, -3e38);
     return { args, operands: [input], batches };
   },
+  BATCH_NORMALIZATION(random) {
+    const batches = between(random, 1, 3);
+    const [rows, channels] = [between(random, 1, 7), between(random, 1, 9)];
+    const moments = () => floats(random, channels);
+    const args = {
+      ...{ ...bounds(random), rows, gamma: moments(), beta: moments(), mean: moments() },
+      ...{ variance: moments().map(Math.abs), epsilon: pick(random, 1e-5, 1e-3) },
+    };
+    return { args, operands: [floats(random, batches * rows * channels)], batches };
+  },
   BINARY(random) {
     const { elements, batches } = elementwise(random);
     const input2Shared = random.below(2) === 0;

@@ -23,6 +23,9 @@ const transposed = (
     [filter],
   );
 
+const normalized = (...constants: number[][]) =>
+  graphOf("BATCH_NORMALIZATION", [1, 3, 3, 4], { activation: "NONE", epsilon: 1e-3 }, constants);
+
 /** Profile, graph and what the line says. */
 const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> = {
   "SOFTMAX on a device without float32": [
@@ -57,6 +60,16 @@ const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> =
       outputShape: [1, 200, 200, 1],
     }),
     "strides: needs at most 4096 places",
+  ],
+  "BATCH_NORMALIZATION on TFLite Micro": [
+    "rp2040-tflm",
+    normalized([4], [4], [4], [4]),
+    "TFLite has no such operator",
+  ],
+  "moments of another number of channels": [
+    "onnxruntime-web",
+    normalized([4], [4], [3], [4]),
+    "gamma, beta, mean, variance: needs one value a channel",
   ],
 };
 

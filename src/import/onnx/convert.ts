@@ -5,6 +5,7 @@ import { GraphBuilder, identityOrder, type Value } from "./builder.ts";
 import { type Constant, constantOf } from "./constants.ts";
 import { mergeDoublePairs } from "./doublePairs.ts";
 import { FOLDS, SHAPE_FOLDS } from "./fold.ts";
+import { foldWeights } from "./foldWeights.ts";
 import { rowOf } from "./operators.ts";
 import { Refusal } from "./refusal.ts";
 import { expandIntegerOperators, liveNodes, matchDynamic } from "./rewrite.ts";
@@ -13,6 +14,7 @@ import { describeNode, type OnnxNode, Site } from "./site.ts";
 import { checkDims, type ExternalData, HELD_AS, type Loader, loadTensor, typeName } from "./tensor.ts";
 
 type GraphMessage = Decoded<typeof GraphProto>;
+type TensorMessage = GraphMessage["initializer"][number];
 type ValueInfo = Decoded<typeof ValueInfoProto>;
 
 /** One model being read. */
@@ -43,6 +45,9 @@ export function convert(source: Source): Conversion {
 
 /** Types of the scales and zero points of activations. */
 const SCALARS: ReadonlySet<string | undefined> = new Set(["float32", "int8", "uint8"]);
+const isScalar = ({ dataType, dims }: TensorMessage) =>
+  SCALARS.has(dataTypeName(dataType)) && ["", "1"].includes(`${dims}`);
+const isFloat32 = ({ dataType }: TensorMessage) => dataTypeName(dataType) === "float32";
 
 class Converter {
   readonly #source: Source;
@@ -111,15 +116,24 @@ class Converter {
     const live = liveNodes(matchDynamic(nodes, outputs), outputs);
     const merged = mergeDoublePairs(live, {
       outputs,
-      scalar: this.#scalarsOf(nodes),
+      scalar: this.#constantsOf(nodes, isScalar),
       define: (name, value) => this.#values.set(name, value),
     });
-    const rewritten = expandIntegerOperators(merged);
+    const folded = foldWeights(merged, {
+      outputs,
+      budget: this.#builder.budget,
+      constant: this.#constantsOf(nodes, isFloat32),
+      define: (name, value) => this.#values.set(name, value),
+    });
+    const rewritten = expandIntegerOperators(folded);
     for (const node of rewritten) this.#attempt(describeNode(node), node.outputs, () => this.#readNode(node));
   }
 
-  /** Constants of one element, from initializers and Constant nodes. */
-  #scalarsOf(nodes: readonly OnnxNode[]): (name: string) => Constant | undefined {
+  /** Constants from initializers and Constant nodes, where `takes` them as the file has them. */
+  #constantsOf(
+    nodes: readonly OnnxNode[],
+    takes: (tensor: TensorMessage) => boolean,
+  ): (name: string) => Constant | undefined {
     const constants = new Map(
       nodes.flatMap(({ op, outputs, attributes }) => {
         const tensor = op === "Constant" ? attributes.get("value")?.t : undefined;
@@ -130,9 +144,7 @@ class Converter {
       const known = this.#values.get(name);
       const tensor = this.#initializers.get(name) ?? constants.get(name);
       if (known?.kind === "constant") return known;
-      const isOne =
-        tensor && SCALARS.has(dataTypeName(tensor.dataType)) && ["", "1"].includes(`${tensor.dims}`);
-      return isOne ? loadTensor(tensor, name, this.#loader) : undefined;
+      return tensor && takes(tensor) ? loadTensor(tensor, name, this.#loader) : undefined;
     };
   }
 

@@ -162,7 +162,8 @@ interface Links {
   readers: Map<string, OnnxNode[]>;
 }
 
-function linksOf(nodes: readonly OnnxNode[]): Links {
+/** Who makes and who reads each value. */
+export function linksOf(nodes: readonly OnnxNode[]): Links {
   const makers = new Map<string, OnnxNode>();
   const readers = new Map<string, OnnxNode[]>();
   for (const node of nodes) {

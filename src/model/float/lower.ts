@@ -135,6 +135,34 @@ const ONE_PIXEL = {
   ...{ padTop: 0, padLeft: 0, groups: 1, dilationHeight: 1, dilationWidth: 1 },
 };
 
+const MOMENTS = ["gamma", "beta", "mean", "variance"] as const;
+
+/** Where no convolution before it takes it over. */
+const batchNormalization: Lowering<"BATCH_NORMALIZATION"> = {
+  refuse: (site) => {
+    const [x, ...moments] = site.inputs;
+    return first(
+      unary(site),
+      only("TFLite has no such operator: a converter folds it", hasForm(site, "onnxruntime")),
+      ...moments.map((tensor, i) => constant(tensor, MOMENTS[i])),
+      only(
+        `${MOMENTS.join(", ")}: needs one value a channel`,
+        moments.every(({ data }) => data?.length === x.shape.at(-1)),
+      ),
+    );
+  },
+  lower: (site) => {
+    const { attributes, inputs, kernels } = site;
+    const [x, ...moments] = inputs;
+    const [gamma, beta, mean, variance] = moments.map(({ data }) => data as Float32Array);
+    return FLOAT_OPS.BATCH_NORMALIZATION.prepare(kernels, {
+      ...BOUNDS[attributes.activation],
+      ...{ gamma, beta, mean, variance, epsilon: attributes.epsilon },
+      rows: imageElements(x) / gamma.length,
+    });
+  },
+};
+
 /** A row is a pixel. */
 const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
   refuse: (site) =>
@@ -312,6 +340,7 @@ export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   CONV_2D: conv2d,
   DEPTHWISE_CONV_2D: depthwise,
   TRANSPOSE_CONV: transposeConv,
+  BATCH_NORMALIZATION: batchNormalization,
   FULLY_CONNECTED: fullyConnected,
   ...ELEMENTWISE(BOUNDS),
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
