@@ -61,19 +61,43 @@ export function pad_s8(params: usize): void {
   }
 }
 
-/** int8 codes plus inputOffset to int32. */
-export function cast_s8_s32(params: usize): void {
-  const p = changetype<Cast>(params);
-  for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
-    store<i32>(p.output + (i << 2), <i32>load<i8>(p.input + i) + p.inputOffset);
-  }
+/** The types of a CAST, as src/kernels/cast.ts numbers them. */
+const INT8: i32 = 0;
+const INT16: i32 = 1;
+const INT32: i32 = 2;
+const FLOAT32: i32 = 3;
+
+@inline
+function loadWhole(type: i32, values: usize, i: usize): i32 {
+  if (type == INT8) return <i32>load<i8>(values + i);
+  if (type == INT16) return <i32>load<i16>(values + (i << 1));
+  return load<i32>(values + (i << 2));
 }
 
-/** The low eight bits of int32. */
-export function cast_s32_s8(params: usize): void {
+/** The low bits that the type has. */
+@inline
+function storeWhole(type: i32, values: usize, i: usize, value: i32): void {
+  if (type == INT8) store<i8>(values + i, <i8>value);
+  else if (type == INT16) store<i16>(values + (i << 1), <i16>value);
+  else store<i32>(values + (i << 2), value);
+}
+
+/** Toward zero, limited to [low, high] first; the low 32 bits. */
+@inline
+function truncated(p: Cast, value: f32): i32 {
+  if (value != value) return p.nan;
+  const limited = min<f64>(max<f64>(<f64>value, <f64>p.low), <f64>(<u32>p.high));
+  return <i32>(<i64>limited);
+}
+
+/** From one type to another. Offsets: to and from the value where int8 stands for uint8. */
+export function cast(params: usize): void {
   const p = changetype<Cast>(params);
   for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
-    store<i8>(p.output + i, <i8>(load<i32>(p.input + (i << 2)) + p.inputOffset));
+    const value =
+      p.from == FLOAT32 ? truncated(p, load<f32>(p.input + (i << 2))) : loadWhole(p.from, p.input, i) + p.inputOffset;
+    if (p.to == FLOAT32) store<f32>(p.output + (i << 2), <f32>value);
+    else storeWhole(p.to, p.output, i, value + p.outputOffset);
   }
 }
 

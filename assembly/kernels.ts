@@ -1,5 +1,5 @@
 /** Exports of build/kernels.simd.wasm and build/kernels.scalar.wasm: one i32 each, the address of a block of params.ts. */
-export { cast_s8_s32, cast_s32_s8, copy, dequantize_s8_f32, lookup_s8, pad_s8, quantize_f32_s8 } from "./convert";
+export { cast, copy, dequantize_s8_f32, lookup_s8, pad_s8, quantize_f32_s8 } from "./convert";
 export {
   conv_2d_s4,
   conv_2d_s8,

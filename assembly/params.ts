@@ -237,11 +237,17 @@ export class LogSoftmax extends Operands {
   outputOffset: i32;
 }
 
-/** int8 codes are read plus inputOffset. */
+/** Offsets: to and from the values of codes. low, high (unsigned), nan: what float32 is limited to, and what NaN becomes. */
 @unmanaged
 export class Cast extends Operands {
   elements: i32;
+  from: i32;
+  to: i32;
   inputOffset: i32;
+  outputOffset: i32;
+  low: i32;
+  high: i32;
+  nan: i32;
 }
 
 /** Three dimensions with counts before and after. */

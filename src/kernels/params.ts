@@ -167,7 +167,7 @@ export const PARAMS = {
     "outputScale",
     "outputOffset",
   ],
-  Cast: [...OPERANDS, "elements", "inputOffset"],
+  Cast: [...OPERANDS, "elements", "from", "to", "inputOffset", "outputOffset", "low", "high", "nan"],
   Pad: [
     ...OPERANDS,
     "size0",

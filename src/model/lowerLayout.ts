@@ -1,6 +1,8 @@
 /** Lowerings of the ops that move values, resize or convert them as they are. */
+import type { CastType } from "../kernels/cast.ts";
 import { OPS } from "../kernels/ops.ts";
 import { clamp, roundHalfAway } from "../kernels/requantize.ts";
+import { hasFloat } from "./float/site.ts";
 import { type Attributes, type DType, elements, type OpName, type Tensor } from "./graph.ts";
 import {
   byte,
@@ -174,25 +176,30 @@ const nearest: Lowering<"RESIZE_NEAREST_NEIGHBOR"> = {
     OPS.RESIZE_NEAREST_NEIGHBOR.prepare(kernels, resizeArgs(attributes, x, output)),
 };
 
-/** Codes as they are; real values of int8 codes where the output is float32. */
+const CAST_TYPES: readonly DType[] = ["int8", "uint8", "int16", "int32", "float32"];
+const isCastType = (dtype: DType): dtype is CastType => CAST_TYPES.includes(dtype);
+
+/** Values as they are: codes, not what they stand for. */
 const cast: Lowering<"CAST"> = {
-  refuse: ({ inputs: [x], output }) =>
-    first(
+  refuse: (site) => {
+    const { inputs, output } = site;
+    const [x] = inputs;
+    return first(
+      only(`input: needs ${CAST_TYPES.join(", ")}, is ${x.dtype}`, isCastType(x.dtype)),
+      only("input: needs an activation, is a constant", x.data === undefined),
       only(
-        `input: needs int8, uint8 or int32, is ${x.dtype}`,
-        ["int8", "uint8", "int32"].includes(x.dtype) && !x.data,
+        `output: needs another of ${CAST_TYPES.join(", ")}, is ${output.dtype}`,
+        isCastType(output.dtype) && output.dtype !== x.dtype,
       ),
-      only(
-        `output: needs another of int8, uint8 and int32, is ${output.dtype}`,
-        ["int8", "uint8", "int32"].includes(output.dtype) && output.dtype !== x.dtype,
-      ),
-    ),
-  lower: ({ inputs: [x], output, kernels }) =>
+      x.dtype === "float32" ? hasFloat(site) : "",
+    );
+  },
+  lower: ({ inputs: [x], output, kernels, profile }) =>
     OPS.CAST.prepare(kernels, {
       elements: elements(x.shape.slice(1)),
-      from: x.dtype === "int32" ? "int32" : "int8",
-      to: output.dtype === "int32" ? "int32" : "int8",
-      inputOffset: [x.dtype, output.dtype].includes("uint8") ? 128 : 0,
+      from: x.dtype as CastType,
+      to: output.dtype as CastType,
+      ...(x.dtype === "float32" && { form: profile.arithmetic.ops.float!.form }),
     }),
 };
 

@@ -5,6 +5,8 @@ import { runInThisContext } from "node:vm";
 
 const WASM = new URL("../../node_modules/@litertjs/core/wasm/", import.meta.url);
 
+/** The types that LiteRT.js has at a model's ends. */
+type LiteRtValues = Float32Array | Int32Array | Uint8Array;
 interface LiteRtTensor {
   data(): Promise<Float32Array>;
   delete(): void;
@@ -17,7 +19,7 @@ interface LiteRtModel {
 export interface LiteRt {
   loadLiteRt(path: string): Promise<unknown>;
   loadAndCompile(file: Uint8Array, options: { accelerator: "wasm" }): Promise<LiteRtModel>;
-  Tensor: new (data: Float32Array, shape: number[]) => LiteRtTensor;
+  Tensor: new (data: LiteRtValues, shape: number[]) => LiteRtTensor;
 }
 
 /** A string to the compiler, so that it does not look for the types. */
@@ -43,11 +45,11 @@ export async function startLiteRt(build: "compat" | "relaxed" = "relaxed"): Prom
   return liteRt;
 }
 
-/** Outputs of one run of a .tflite file with float32 ends. shapes: the inputs'. */
+/** float32 outputs of one run of a .tflite file. shapes: the inputs'. */
 export async function runLiteRt(
   liteRt: LiteRt,
   file: Uint8Array,
-  inputs: readonly Float32Array[],
+  inputs: readonly LiteRtValues[],
   shapes: readonly number[][],
 ): Promise<Float32Array[]> {
   const model = await liteRt.loadAndCompile(file, { accelerator: "wasm" });

@@ -1,4 +1,6 @@
 /** Random cases of the functions of one value, of LOG_SOFTMAX and of CAST. */
+import type { CastType } from "../../src/kernels/cast.ts";
+import { FLOAT_FORMS } from "../../src/kernels/float/forms.ts";
 import { logSoftmaxMultipliers } from "../../src/kernels/logSoftmax.ts";
 import { quantizeMultiplier, requantizeMultiplierXnnpack } from "../../src/kernels/requantize.ts";
 import type { Random } from "../../src/random.ts";
@@ -68,18 +70,32 @@ function logSoftmax(random: Random): Case<ArgsOf<"LOG_SOFTMAX">> {
   return { args: { rows, rowSize, ...args }, operands: [int8s(random, batches * rows * rowSize)], batches };
 }
 
+const CAST_TYPES: CastType[] = ["int8", "uint8", "int16", "int32", "float32"];
+
+/** Around the ends of every type, and far beyond. */
+const real = (random: Random) =>
+  pick(
+    random,
+    random.uniform() * 600 - 300,
+    (random.uniform() - 0.5) * 2 ** pick(random, 17, 18, 32, 33, 34, 120),
+    pick(random, Number.NaN, Infinity, -Infinity, -0, 0.999, -0.999, 2 ** 31, -(2 ** 31), 2 ** 32),
+  );
+
+function castOperand(random: Random, type: CastType, count: number) {
+  if (type === "float32") return Float32Array.from({ length: count }, () => real(random));
+  if (type === "int8" || type === "uint8") return int8s(random, count);
+  const bits = type === "int16" ? 15 : 31;
+  const codes = Array.from({ length: count }, () => between(random, -(2 ** bits), 2 ** bits - 1));
+  return type === "int16" ? Int16Array.from(codes) : Int32Array.from(codes);
+}
+
 function cast(random: Random): Case<ArgsOf<"CAST">> {
   const [elements, batches] = [between(random, 1, 40), between(random, 1, 3)];
-  const [from, to] = pick(
-    random,
-    ["int8", "int8"] as const,
-    ["int8", "int32"] as const,
-    ["int32", "int8"] as const,
-  );
-  const count = batches * elements;
-  const wide = () => Int32Array.from({ length: count }, () => between(random, -(2 ** 31), 2 ** 31 - 1));
-  const args = { elements, from, to, inputOffset: pick(random, 0, 128) };
-  return { args, operands: [from === "int32" ? wide() : int8s(random, count)], batches };
+  const from = pick(random, ...CAST_TYPES);
+  const to = pick(random, ...CAST_TYPES.filter((type) => type !== from));
+  const form = FLOAT_FORMS[random.below(FLOAT_FORMS.length)];
+  const operands = [castOperand(random, from, batches * elements)];
+  return { args: { elements, from, to, form }, operands, batches };
 }
 
 export const UNARY_CASES = {

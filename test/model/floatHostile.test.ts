@@ -5,7 +5,7 @@ import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { UnsupportedOpError } from "../../src/errors.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
-import type { Attributes, Graph } from "../../src/model/graph.ts";
+import type { Attributes, DType, Graph, Node } from "../../src/model/graph.ts";
 import { graphOf } from "./floatGraphs.ts";
 
 const transposed = (
@@ -25,6 +25,12 @@ const transposed = (
 
 const normalized = (...constants: number[][]) =>
   graphOf("BATCH_NORMALIZATION", [1, 3, 3, 4], { activation: "NONE", epsilon: 1e-3 }, constants);
+
+function cast(from: DType, to: DType): Graph {
+  const tensors = [from, to].map((dtype, i) => ({ name: `${i}`, shape: [1, 4], dtype }));
+  const nodes: Node[] = [{ op: "CAST", name: "cast", inputs: [0], outputs: [1], attributes: {} }];
+  return { name: "cast", tensors, nodes, inputs: [0], outputs: [1] };
+}
 
 /** Profile, graph and what the line says. */
 const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> = {
@@ -61,6 +67,13 @@ const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> =
     }),
     "strides: needs at most 4096 places",
   ],
+  "CAST from float32 on a device without it": [
+    "max78000",
+    cast("float32", "int8"),
+    "float32: how the device computes it is not known",
+  ],
+  "CAST to int64": ["onnxruntime-web", cast("int32", "int64"), "output: needs another of int8, uint8, int16"],
+  "CAST to the same type": ["litert-js", cast("int32", "int32"), "output: needs another of"],
   "BATCH_NORMALIZATION on TFLite Micro": [
     "rp2040-tflm",
     normalized([4], [4], [4], [4]),
