@@ -27,7 +27,7 @@ const ENTRIES = {
   "cli/main": "src/cli/main.ts",
   "cli/labThread": "src/cli/labThread.ts",
   "cli/auditThread": "src/cli/auditThread.ts",
-  "cli/bench/imagesThread": "src/cli/bench/imagesThread.ts",
+  "cli/bench/worksThread": "src/cli/bench/worksThread.ts",
 };
 
 async function buildKernels() {

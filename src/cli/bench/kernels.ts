@@ -5,10 +5,11 @@ import { OPS } from "../../kernels/ops.ts";
 import { writeParams } from "../../kernels/params.ts";
 import { chooseForm, FORMS, PANEL_LANES, packPanels } from "../../kernels/requantizers.ts";
 import { packInt4 } from "../../kernels/weights.ts";
-import { loadBenchModule, loadKernelModule } from "../wasm.ts";
+import { loadKernelModule } from "../wasm.ts";
 import { compareWorks, pairedRatio, type Work } from "./measure.ts";
 import { ourWork } from "./models.ts";
 import { integerNetwork } from "./networks.ts";
+import { PEAK_MACS, peakWork } from "./peak.ts";
 import { type BenchRow, round, timeRow } from "./row.ts";
 
 /** 3x3: input size and channels, output channels, stride. */
@@ -22,8 +23,6 @@ const LAYERS = [
   { size: 16, inputDepth: 64, outputDepth: 128, stride: 2 },
 ] as const;
 type Layer = (typeof LAYERS)[number];
-const PEAK_ROUNDS = 100_000;
-const MACS_A_ROUND = 96;
 
 const scattered = (count: number, span: number) =>
   Int8Array.from({ length: count }, (_, i) => ((Math.imul(i, 2654435761) >>> 8) % span) - (span >> 1));
@@ -56,20 +55,13 @@ function layerWork(kernels: Kernels, args: Conv2dArgs): Work {
   return { run: () => step.run(1) };
 }
 
-async function peakWork(): Promise<Work> {
-  const env = { memory: new WebAssembly.Memory({ initial: 1 }), abort() {} };
-  const { exports } = await WebAssembly.instantiate(await loadBenchModule(), { env });
-  const { dot_peak } = exports as unknown as { dot_peak(rounds: number): number };
-  return { run: () => dot_peak(PEAK_ROUNDS) };
-}
-
 /** The bound is i32x4.dot_i16x8_s with its sum from registers; 3x3 filters at stride 1 need fewer products than they say. */
 async function benchConvolutions(): Promise<BenchRow[]> {
   const kernels = await bindKernels(await loadKernelModule());
   const args = LAYERS.map((layer) => layerArgs(layer, 8));
   const works = args.map((each) => layerWork(kernels, each));
   const [peak, ...times] = await compareWorks([await peakWork(), ...works], { warmMs: 300 });
-  const bound = (MACS_A_ROUND * PEAK_ROUNDS) / peak.median / 1e6;
+  const bound = PEAK_MACS / peak.median / 1e6;
   return times.map((time, i): BenchRow => {
     const { median, spread, rounds } = time;
     const { size, inputDepth, outputDepth, stride } = LAYERS[i];
@@ -82,7 +74,7 @@ async function benchConvolutions(): Promise<BenchRow[]> {
       rounds,
       unit: "GMAC/s",
       peer: { name: "dot_i16x8_s peak", value: round(bound, 3) },
-      ratio: round((pairedRatio(peak, time) * OPS.CONV_2D.macs(args[i])) / PEAK_ROUNDS / MACS_A_ROUND, 3),
+      ratio: round((pairedRatio(peak, time) * OPS.CONV_2D.macs(args[i])) / PEAK_MACS, 3),
       target: 0.75,
     };
   });
