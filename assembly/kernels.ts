@@ -51,6 +51,7 @@ export {
 } from "./softmax";
 export { conv_2d_winograd_s4, conv_2d_winograd_s8 } from "./winograd";
 export { conv_2d_dynamic_f32 } from "./float/dynamic";
+export { batch_matmul_f32, batch_matmul_s8 } from "./matmul";
 export { affine_f32, binary_f32, unary_f32 } from "./float/elementwise";
 export {
   average_pool_2d_f32,

@@ -486,6 +486,44 @@ export class DynamicConvolution extends Operands {
   activationMax: i32;
 }
 
+/** rows by depth times depth by columns, size0 * size1 * size2 of them an image. Strides in bytes: xRow, xDepth, yDepth, yColumn
+ * within a matrix, x0 to y2 from one to the next, xImage and yImage 0 where all images share the operand. float32: order, block
+ * and alpha; int8: the rest. */
+@unmanaged
+export class BatchMatMul extends Operands {
+  input2: usize;
+  rows: i32;
+  depth: i32;
+  columns: i32;
+  size0: i32;
+  size1: i32;
+  size2: i32;
+  x0: i32;
+  x1: i32;
+  x2: i32;
+  y0: i32;
+  y1: i32;
+  y2: i32;
+  xImage: i32;
+  yImage: i32;
+  xRow: i32;
+  xDepth: i32;
+  yDepth: i32;
+  yColumn: i32;
+  order: i32;
+  block: i32;
+  alpha: i32;
+  requantizer: i32;
+  multiplier: i32;
+  shift: i32;
+  scale: i32;
+  xOffset: i32;
+  yOffset: i32;
+  outputOffset: i32;
+  activationMin: i32;
+  activationMax: i32;
+}
+
 /** result[i] = f(a[i], b[i], c[i]) over int32 (or float32) arrays. */
 @unmanaged
 export class Primitive {

@@ -6,6 +6,7 @@ import { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED } from "./convolution.ts";
 import { ADD, MUL } from "./elementwise.ts";
 import { BROADCAST_TO, CONCATENATION, STRIDED_SLICE, TRANSPOSE } from "./layout.ts";
 import { LOG_SOFTMAX } from "./logSoftmax.ts";
+import { BATCH_MATMUL } from "./matmul.ts";
 import { AVERAGE_POOL_2D, MAX_POOL_2D, MEAN } from "./pool.ts";
 import { RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR } from "./resize.ts";
 import { SOFTMAX } from "./softmax.ts";
@@ -43,4 +44,5 @@ export const OPS = {
   PRELU,
   LOG_SOFTMAX,
   CAST,
+  BATCH_MATMUL,
 };

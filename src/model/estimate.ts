@@ -11,9 +11,11 @@ const FILTER_AXIS: Partial<Record<OpName, number>> = { CONV_2D: 0, DEPTHWISE_CON
 
 /**
  * Multiply-accumulates of one image: every output value reads one output channel's share of the filter, every input pixel
- * of a TRANSPOSE_CONV all of it.
+ * of a TRANSPOSE_CONV all of it, every output of a BATCH_MATMUL a row of x.
  */
 export function macsOf(graph: Graph, node: Node): number {
+  if (node.op === "BATCH_MATMUL")
+    return outputsOf(graph, node) * graph.tensors[node.inputs[0]].shape.at(node.attributes.adjX ? -2 : -1)!;
   if (node.op === "TRANSPOSE_CONV") {
     const [x, filter] = node.inputs.map((id) => graph.tensors[id].shape);
     return x[1] * x[2] * elements(filter);
@@ -24,8 +26,12 @@ export function macsOf(graph: Graph, node: Node): number {
   return outputsOf(graph, node) * (elements(filter) / filter[axis]);
 }
 
+/** Nobody counted these: their products are taken to cost what others' do. */
+const COUNTED_AS = { TRANSPOSE_CONV: "CONV_2D", BATCH_MATMUL: "FULLY_CONNECTED" } as const;
+type Uncounted = keyof typeof COUNTED_AS;
+
 const countedAs = <Op extends OpName>(op: Op) =>
-  (op === "TRANSPOSE_CONV" ? "CONV_2D" : op) as Exclude<Op, "TRANSPOSE_CONV"> | "CONV_2D";
+  (COUNTED_AS[op as Uncounted] ?? op) as Exclude<Op, Uncounted> | (typeof COUNTED_AS)[Uncounted];
 
 const outputsOf = (graph: Graph, node: Node) => elements(graph.tensors[node.outputs[0]].shape.slice(1));
 const bitsOf = (graph: Graph, node: Node) =>
@@ -49,8 +55,8 @@ function readOf(graph: Graph, node: Node): number {
 /** Instructions of one node; ops that nobody counted are taken as a multiplication a value. */
 function instructionsOf(graph: Graph, node: Node, counted: Instructions): number {
   switch (node.op) {
-    // Nobody counted TRANSPOSE_CONV: its products are taken to cost what CONV_2D's do.
     case "TRANSPOSE_CONV":
+    case "BATCH_MATMUL":
     case "CONV_2D":
     case "DEPTHWISE_CONV_2D":
     case "FULLY_CONNECTED": {

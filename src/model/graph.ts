@@ -93,6 +93,9 @@ export interface Attributes {
   PRELU: None;
   /** To the output tensor's dtype. */
   CAST: None;
+  /** Inputs: x [..., M, K], y [..., K, N], of which at most one is a constant; the dimensions before broadcast. adjX, adjY: where
+   * the last two dimensions of x or y are the other way round. alpha: ONNX Runtime's factor of the sums. */
+  BATCH_MATMUL: { adjX: boolean; adjY: boolean; alpha?: number };
   /** Float only; folded into the convolution before it on export. Inputs: x, gamma, beta, mean, variance. */
   BATCH_NORMALIZATION: Fused & { epsilon: number };
 }

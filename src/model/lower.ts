@@ -21,6 +21,7 @@ import { ELEMENTWISE } from "./lowerElementwise.ts";
 import { LAYOUT } from "./lowerLayout.ts";
 import { POOL } from "./lowerPool.ts";
 import { UNARY } from "./lowerUnary.ts";
+import { matMul } from "./matmul.ts";
 import { rescale } from "./rescale.ts";
 import {
   byteActivation,
@@ -305,6 +306,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   RELU6: rescale("RELU6"),
   RELU_N1_TO_1: rescale("RELU_N1_TO_1"),
   TRANSPOSE_CONV: transposeConv,
+  BATCH_MATMUL: matMul,
   ...LAYOUT,
   ...UNARY,
 };

@@ -58,7 +58,8 @@ function placeConstant(kernels: Kernels, tensor: Tensor, output: Tensor): number
   return kernels.place(spread(codes, imageOf(tensor, output.shape), output.shape.slice(1)));
 }
 
-function bindConstant(input2: number, step: Step): Step {
+/** The step with a second operand that all images share. */
+export function bindConstant(input2: number, step: Step): Step {
   const { input2Bytes: _, ...rest } = step;
   return { ...rest, bind: (operands) => step.bind({ ...operands, input2 }) };
 }

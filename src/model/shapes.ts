@@ -11,6 +11,11 @@ function broadcast(_: unknown, [a, b]: Shape[]): number[] {
   return Array.from({ length: rank }, (_, i) => (at(a, i) === 1 ? at(b, i) : at(a, i)));
 }
 
+function matmul({ adjX, adjY }: Attributes["BATCH_MATMUL"], [x, y]: Shape[]): number[] {
+  const batches = broadcast(undefined, [x.slice(0, -2), y.slice(0, -2)]);
+  return [...batches, x.at(adjX ? -1 : -2) ?? 0, y.at(adjY ? -2 : -1) ?? 0];
+}
+
 function spatial(
   attributes: Attributes["CONV_2D"] | Attributes["AVERAGE_POOL_2D"],
   x: Shape,
@@ -87,6 +92,7 @@ export const SHAPES: { [Op in OpName]: Rule<Op> } = {
   LEAKY_RELU: same,
   PRELU: same,
   CAST: same,
+  BATCH_MATMUL: matmul,
   BATCH_NORMALIZATION: same,
 };
 

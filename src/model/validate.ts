@@ -35,6 +35,7 @@ const OPERANDS: Record<OpName, [number, number]> = {
   LEAKY_RELU: [1, 1],
   PRELU: [2, 2],
   CAST: [1, 1],
+  BATCH_MATMUL: [2, 2],
 };
 
 /** Checks what every later step takes for granted: indices in range, each tensor made once and before its use, data

@@ -53,6 +53,10 @@ const ops = z.strictObject({
   /** Where they are not the default. */
   DEPTHWISE_CONV_2D: requantized.optional(),
   TRANSPOSE_CONV: requantized.optional(),
+  /** types: of operands and output. symmetric: where the second operand's zero point is 0 and it differs. */
+  BATCH_MATMUL: requantized
+    .extend({ symmetric: requantizer.optional(), types: z.array(z.enum(["int8", "uint8"])).min(1) })
+    .optional(),
   /** Whether a per-tensor FULLY_CONNECTED forms its scale from a float32 or a double product. */
   FULLY_CONNECTED: z.strictObject({ scaleProduct: z.enum(["float32", "double"]), ...evidence }),
   /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */

@@ -99,6 +99,24 @@ const MALFORMED: Record<string, [bytes: Uint8Array, message: string | RegExp]> =
     ),
     "expected 2 values, got [3]",
   ],
+  "a MatMul of other depths": [
+    small([node("MatMul", "x v", "y")], [], {
+      inputs: { x: ["float32", [1, 4, 4]], v: ["float32", [1, 5, 4]] },
+    }),
+    "expected operands of one depth, got [1,4,4] and [1,5,4]",
+  ],
+  "a MatMul of dimensions that do not broadcast": [
+    small([node("MatMul", "x v", "y")], [], {
+      inputs: { x: ["float32", [1, 2, 4, 4]], v: ["float32", [1, 3, 4, 4]] },
+    }),
+    "expected dimensions that broadcast, got [1,2] and [1,3]",
+  ],
+  "a MatMul of huge products": [
+    small([node("MatMul", "x v", "y")], [], {
+      inputs: { x: ["float32", [1, 2 ** 20, 1]], v: ["float32", [1, 1, 2 ** 20]] },
+    }),
+    "an output of 1 to 2147483647 elements",
+  ],
   "a cycle": [
     small([node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "b", "y")]),
     'node 0 Add Add_a: expected "b" made by an earlier node',

@@ -18,6 +18,7 @@ import {
 import type { Random } from "../../src/random.ts";
 
 import { LAYOUT_CASES } from "./layoutCases.ts";
+import { MATMUL_CASES } from "./matmulCases.ts";
 import { UNARY_CASES } from "./unaryCases.ts";
 
 export interface Case<Args> {
@@ -54,7 +55,7 @@ export function inputOffset(random: Random): number {
 }
 
 /** Around 2^-7, so that most outputs are inside the range; at times a left shift or a tie-prone power of two. */
-function fixedPoint(random: Random, channels: number): FixedPoint {
+export function fixedPoint(random: Random, channels: number): FixedPoint {
   const length = pick(random, 1, channels);
   const left = random.below(5) === 0;
   return {
@@ -66,7 +67,7 @@ function fixedPoint(random: Random, channels: number): FixedPoint {
   };
 }
 
-function floatScale(random: Random, channels: number): FloatScale {
+export function floatScale(random: Random, channels: number): FloatScale {
   const length = pick(random, 1, channels);
   const scale = () => pick(random, 2 ** -between(random, 1, 12), (0.001 + random.uniform()) / 64);
   return { requantizer: "float-even", scale: Float32Array.from({ length }, scale) };
@@ -392,5 +393,6 @@ export const CASES: { [Name in keyof typeof OPS]: (random: Random) => Case<ArgsO
   DEQUANTIZE: dequantize,
   REQUANTIZE: requantize,
   ...LAYOUT_CASES,
+  ...MATMUL_CASES,
   ...UNARY_CASES,
 };

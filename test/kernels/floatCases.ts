@@ -6,6 +6,7 @@ import { FLOAT_FORMS } from "../../src/kernels/float/forms.ts";
 import type { FLOAT_OPS } from "../../src/kernels/float/ops.ts";
 import type { Random } from "../../src/random.ts";
 import { between, type Case, pick } from "./cases.ts";
+import { matMulShape } from "./matmulCases.ts";
 
 type ArgsOf<Name extends keyof typeof FLOAT_OPS> = Parameters<(typeof FLOAT_OPS)[Name]["prepare"]>[1];
 export type FloatCases = { [Name in keyof typeof FLOAT_OPS]: (random: Random) => Case<ArgsOf<Name>> };
@@ -172,6 +173,14 @@ export const FLOAT_CASES: FloatCases = {
       ...{ variance: moments().map(Math.abs), epsilon: pick(random, 1e-5, 1e-3) },
     };
     return { args, operands: [floats(random, batches * rows * channels)], batches };
+  },
+  BATCH_MATMUL(random) {
+    const shape = matMulShape(random);
+    const { batches, xCount, yCount } = shape;
+    const own = form(random);
+    const alpha = own === "onnxruntime" ? pick(random, 1, 1, 0.3, -2) : 1;
+    const args = { ...shape.args, form: own, alpha, isPacked: random.below(4) === 0 };
+    return { args, operands: [floats(random, xCount), floats(random, yCount)], batches };
   },
   BINARY(random) {
     const { elements, batches } = elementwise(random);

@@ -47,6 +47,24 @@ it("a TRANSPOSE_CONV takes every input pixel times the whole filter", () => {
   expect(macsOf(graph, graph.nodes[0])).toBe(5 * 4 * 6 * 3 * 2 * 8);
 });
 
+it("a BATCH_MATMUL takes a row of x for every output", () => {
+  const node: Node = {
+    op: "BATCH_MATMUL",
+    name: "m",
+    inputs: [0, 1],
+    outputs: [2],
+    attributes: { adjX: true, adjY: false },
+  };
+  const tensors = [
+    [1, 2, 7, 3],
+    [1, 2, 7, 5],
+    [1, 2, 3, 5],
+  ].map((shape): Tensor => ({ name: "t", shape, dtype: "int8" }));
+  expect(macsOf({ name: "g", tensors, nodes: [node], inputs: [0, 1], outputs: [2] }, node)).toBe(
+    2 * 3 * 5 * 7,
+  );
+});
+
 describe("latency estimates", () => {
   let profiles: Map<string, Profile>;
   beforeAll(async () => {

@@ -5,7 +5,15 @@ import { loadKernelModule } from "../../src/cli/wasm.ts";
 import { UnsupportedOpError } from "../../src/errors.ts";
 import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
-import type { Attributes, DType, Graph, Node } from "../../src/model/graph.ts";
+import {
+  type Attributes,
+  type DType,
+  elements,
+  type Graph,
+  type Node,
+  type Tensor,
+} from "../../src/model/graph.ts";
+import { outputShape } from "../../src/model/shapes.ts";
 import { graphOf } from "./floatGraphs.ts";
 
 const transposed = (
@@ -31,6 +39,31 @@ function cast(from: DType, to: DType): Graph {
   const nodes: Node[] = [{ op: "CAST", name: "cast", inputs: [0], outputs: [1], attributes: {} }];
   return { name: "cast", tensors, nodes, inputs: [0], outputs: [1] };
 }
+
+function multiplied(
+  x: number[],
+  y: number[],
+  attributes: Partial<Attributes["BATCH_MATMUL"]> = {},
+  constants: readonly number[] = [],
+): Graph {
+  const own = { adjX: false, adjY: false, ...attributes };
+  const node: Node = { op: "BATCH_MATMUL", name: "m", inputs: [0, 1], outputs: [2], attributes: own };
+  const shapes = [x, y, outputShape(node, [x, y])];
+  const tensors = shapes.map((shape, i): Tensor => {
+    const data = constants.includes(i) ? { data: new Float32Array(elements(shape)) } : {};
+    return { name: `${i}`, shape, dtype: "float32", ...data };
+  });
+  const inputs = [0, 1].filter((i) => !constants.includes(i));
+  return { name: "m", tensors, nodes: [node], inputs, outputs: [2] };
+}
+
+const quantized = (graph: Graph, dtype: DType = "int8"): Graph => ({
+  ...graph,
+  tensors: graph.tensors.map((tensor) => {
+    const quantization = { scale: Float32Array.of(1), zeroPoint: Int32Array.of(0) };
+    return { ...tensor, dtype, quantization };
+  }),
+});
 
 /** Profile, graph and what the line says. */
 const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> = {
@@ -74,6 +107,51 @@ const REFUSED: Record<string, [profile: string, graph: Graph, reason: string]> =
   ],
   "CAST to int64": ["onnxruntime-web", cast("int32", "int64"), "output: needs another of int8, uint8, int16"],
   "CAST to the same type": ["litert-js", cast("int32", "int32"), "output: needs another of"],
+  "BATCH_MATMUL of other depths": [
+    "rp2040-tflm",
+    multiplied([1, 2, 3], [1, 4, 5]),
+    "y: needs a depth of 3, has 4",
+  ],
+  "BATCH_MATMUL of an activation without a batch": [
+    "rp2040-tflm",
+    multiplied([3, 3], [3, 3]),
+    "y: needs a dimension of images and two more",
+  ],
+  "BATCH_MATMUL with another matrix for each image": [
+    "rp2040-tflm",
+    multiplied([2, 3, 3], [2, 3, 3], {}, [1]),
+    "y: needs one matrix for all images",
+  ],
+  "BATCH_MATMUL of a transposed batch": [
+    "rp2040-tflm",
+    multiplied([3, 1], [3, 3], { adjX: true }, [1]),
+    "adjX: the batch cannot be transposed",
+  ],
+  "BATCH_MATMUL of dimensions that do not broadcast": [
+    "onnxruntime-web",
+    multiplied([1, 2, 3, 3], [1, 4, 3, 3]),
+    "inputs: needs dimensions that broadcast",
+  ],
+  "BATCH_MATMUL that broadcasts by turns": [
+    "onnxruntime-web",
+    multiplied([1, 2, 1, 2, 1, 3, 3], [1, 1, 2, 1, 2, 3, 3]),
+    "inputs: broadcast by turns too often",
+  ],
+  "BATCH_MATMUL with a factor on TFLite Micro": [
+    "rp2040-tflm",
+    multiplied([1, 2, 3], [1, 3, 5], { alpha: 0.5 }),
+    "alpha: no runtime but ONNX Runtime has it",
+  ],
+  "BATCH_MATMUL of codes on a device of which no source tells it": [
+    "esp32-s3-esp-nn",
+    quantized(multiplied([1, 2, 3], [1, 3, 5])),
+    "the profile has no form of BATCH_MATMUL",
+  ],
+  "BATCH_MATMUL of uint8 on TFLite Micro, which has none": [
+    "rp2040-tflm",
+    quantized(multiplied([1, 2, 3], [1, 3, 5]), "uint8"),
+    "x: the profile has int8, is uint8",
+  ],
   "BATCH_NORMALIZATION on TFLite Micro": [
     "rp2040-tflm",
     normalized([4], [4], [4], [4]),

@@ -228,6 +228,23 @@ const normalization: Row<NodeOf<"BATCH_NORMALIZATION">> = (writer, node) => {
   return "";
 };
 
+/** The last two dimensions of an operand the other way round. */
+function turned(writer: OnnxWriter, id: number): string {
+  const { shape } = writer.tensor(id);
+  const perm = shape.map((_, i) => (i < shape.length - 2 ? i : 2 * shape.length - 3 - i));
+  return writer.add("Transpose", [writer.real(id, "plain")], writer.fresh("turned"), { perm });
+}
+
+const batchMatMul: Row<NodeOf<"BATCH_MATMUL">> = (writer, node) => {
+  const { adjX, adjY, alpha } = node.attributes;
+  if (alpha !== undefined) return "a factor of the sums";
+  const operands = node.inputs.map((id, i) =>
+    [adjX, adjY][i] ? turned(writer, id) : writer.real(id, "plain"),
+  );
+  writer.make(node.outputs[0], "plain", "MatMul", operands);
+  return "";
+};
+
 const cast: Row = (writer, node) => {
   const { dtype } = writer.tensor(node.outputs[0]);
   const types: Partial<Record<Tensor["dtype"], number>> = {
@@ -298,4 +315,5 @@ export const ROWS: Rows = {
   PRELU: prelu,
   CAST: cast,
   BATCH_NORMALIZATION: normalization,
+  BATCH_MATMUL: batchMatMul,
 };

@@ -211,6 +211,16 @@ export const ROWS: Rows = {
   LOG_SOFTMAX: plain,
   PRELU: plain,
   CAST: plain,
+  BATCH_MATMUL: (writer, { op, inputs, outputs, attributes }) => {
+    const { adjX, adjY, alpha } = attributes;
+    if (alpha !== undefined) return "a factor of the sums";
+    const fields: Fields = [
+      [0, { int8: adjX ? 1 : 0 }],
+      [1, { int8: adjY ? 1 : 0 }],
+    ];
+    writer.make(op, inputs, outputs, { options: ["BatchMatMulOptions", fields] });
+    return "";
+  },
 };
 
 /** Writes a node of any op. */

@@ -6,6 +6,7 @@ import { type Constant, constantOf } from "./constants.ts";
 import { mergeDoublePairs } from "./doublePairs.ts";
 import { FOLDS, SHAPE_FOLDS } from "./fold.ts";
 import { foldWeights } from "./foldWeights.ts";
+import { fuseMatMuls } from "./fuseMatMul.ts";
 import { rowOf } from "./operators.ts";
 import { Refusal } from "./refusal.ts";
 import { expandIntegerOperators, liveNodes, matchDynamic } from "./rewrite.ts";
@@ -119,13 +120,15 @@ class Converter {
       scalar: this.#constantsOf(nodes, isScalar),
       define: (name, value) => this.#values.set(name, value),
     });
+    const constant = this.#constantsOf(nodes, isFloat32);
     const folded = foldWeights(merged, {
       outputs,
       budget: this.#builder.budget,
-      constant: this.#constantsOf(nodes, isFloat32),
+      constant,
       define: (name, value) => this.#values.set(name, value),
     });
-    const rewritten = expandIntegerOperators(folded);
+    const fused = liveNodes(fuseMatMuls(folded, { outputs, constant }), outputs);
+    const rewritten = expandIntegerOperators(fused);
     for (const node of rewritten) this.#attempt(describeNode(node), node.outputs, () => this.#readNode(node));
   }
 

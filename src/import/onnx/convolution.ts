@@ -121,6 +121,56 @@ function matrixOf(site: Site, read: "constant" | "realConstant"): Constant {
   return matrix.dims.length === 2 ? matrix : site.builder.reshaped(matrix, dims);
 }
 
+/** By a matrix that is known as FULLY_CONNECTED, else as the file has it. */
+function matMul(site: Site): Value[] {
+  if (site.int("transBatchA", 0) !== 0 || site.int("transBatchB", 0) !== 0) refuse("a batch in the middle");
+  const [adjX, adjY] = [site.int("transA", 0) !== 0, site.int("transB", 0) !== 0];
+  const alpha = site.float("alpha", 1);
+  const [a, b] = [site.value(0), site.value(1)];
+  const isMatrix = b.kind === "constant" && (b.dims.length < 3 || b.quantization !== undefined);
+  if (a.kind !== "activation" || !isMatrix || adjX || alpha !== 1)
+    return [product(site, { adjX, adjY, alpha })];
+  const matrix = matrixOf(site, "realConstant");
+  const weights = adjY ? site.builder.permuted(matrix, [1, 0]) : matrix;
+  return [multiply(site, weights, (filter) => site.builder.constant(filter), [])];
+}
+
+/** Operands of a BATCH_MATMUL have their batch first, which a constant has not. */
+function product(
+  site: Site,
+  { adjX, adjY, alpha }: { adjX: boolean; adjY: boolean; alpha: number },
+): Activation {
+  const { builder } = site;
+  const operands = [0, 1].map((i) => {
+    const value = site.value(i);
+    return value.kind === "constant" ? builder.constant(site.realConstant(i, `input ${i}`)) : site.plain(i);
+  });
+  const [x, y] = operands.map((id) => builder.shape(id));
+  const isKnown = [0, 1].map((i) => site.value(i).kind === "constant");
+  if (isKnown[0] && isKnown[1]) refuse("two constants");
+  const rank = Math.max(x.length, y.length);
+  [x, y].forEach((shape, i) => {
+    if (shape.length < 2) refuse(`an operand of one dimension: [${shape}]`);
+    if (!isKnown[i] && (shape.length !== rank || rank < 3))
+      refuse(`an operand of [${shape}], whose first dimension is not the batch`);
+    if (isKnown[i] && shape.length === rank && rank > 2 && shape[0] !== 1)
+      refuse(`another matrix for each image: [${shape}]`);
+  });
+  const depths = [x.at(adjX ? -2 : -1), y.at(adjY ? -1 : -2)];
+  if (depths[0] !== depths[1]) site.malformed(`operands of one depth`, `[${x}] and [${y}]`);
+  checkBroadcast(site, x.slice(0, -2), y.slice(0, -2));
+  const attributes = { adjX, adjY, ...(alpha !== 1 && { alpha }) };
+  return site.asIs(builder.emit("BATCH_MATMUL", operands, attributes));
+}
+
+function checkBroadcast(site: Site, x: readonly number[], y: readonly number[]): void {
+  const fits = x.every((size, i) => {
+    const other = y[i - x.length + y.length] ?? 1;
+    return size === other || size === 1 || other === 1;
+  });
+  if (!fits) site.malformed("dimensions that broadcast", `[${x}] and [${y}]`);
+}
+
 /** C of a Gemm: a vector of N, or one value for all. */
 function gemmBias(site: Site, i: number, out: number, factor: number): number[] {
   if (!site.has(i)) return [];
@@ -222,9 +272,8 @@ export const CONVOLUTION: Rows = {
   },
   ConvTranspose: transposeConvolution,
   Gemm: gemm,
-  MatMul: (site) => [
-    multiply(site, matrixOf(site, "realConstant"), (filter) => site.builder.constant(filter), []),
-  ],
+  MatMul: matMul,
+  "blindspot:FusedMatMul": matMul,
   /** Inputs: float x, codes of [N, blocks, bytes], scales, zero points, groups, bias. */
   "blindspot:MatMulNBits": matMulNBits,
   /** Inputs: float x, weights, their scale, their zero point. Stands for x quantized anew in each call. */

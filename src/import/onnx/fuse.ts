@@ -41,6 +41,7 @@ const INTEGER: ReadonlySet<OpName> = new Set([
   "CONCATENATION",
   "AVERAGE_POOL_2D",
   "RESIZE_BILINEAR",
+  "BATCH_MATMUL",
 ]);
 const WEIGHTED: ReadonlySet<OpName> = new Set([
   "CONV_2D",
@@ -198,6 +199,7 @@ class Fusion {
   #makeInteger(node: Node): boolean {
     const [made] = node.outputs;
     const reader = this.#links.soleReader(made);
+    if (node.op === "BATCH_MATMUL" && node.attributes.alpha !== undefined) return false;
     if (reader?.op !== "QUANTIZE" || !isFloat(this.#tensors[made])) return false;
     const [output] = reader.outputs;
     const inputs = this.#integerInputs(node);

@@ -38,9 +38,12 @@ class Expansion {
   }
 }
 
+const ATTRIBUTE = { i: 0, f: 0, s: "", t: undefined, floats: [], ints: [], strings: [], type: 2 };
+/** An attribute of one number, as a node has it. */
+export const attributeOf = (name: string, value: { i: number } | { f: number }) =>
+  [name, { ...ATTRIBUTE, ...value, name }] as const;
 /** An integer attribute. */
-const attribute = (name: string, i: number): Attributes =>
-  new Map([[name, { name, i, f: 0, s: "", t: undefined, floats: [], ints: [], strings: [], type: 2 }]]);
+const attribute = (name: string, i: number): Attributes => new Map([attributeOf(name, { i })]);
 
 function convolution(node: OnnxNode): OnnxNode[] {
   const [x, xs, xz, w, ws, wz, ys, yz, bias] = node.inputs;
@@ -145,6 +148,7 @@ const OF_MICROSOFT: Record<string, string> = {
   QuantizeLinear: "QuantizeLinear",
   DequantizeLinear: "DequantizeLinear",
   MatMulNBits: "blindspot:MatMulNBits",
+  FusedMatMul: "blindspot:FusedMatMul",
 };
 
 /** The nodes with every operator on integers expanded. */

@@ -38,8 +38,7 @@ function powerOfTwoScales(site: Site, op: "ADD" | "SUB" | "MUL", type: keyof typ
 }
 
 /** In each dimension, counted from the last, both are the same or one is 1. */
-function checkBroadcast(site: Site): void {
-  const [a, b] = [site.shape(0), site.shape(1)];
+function checkBroadcast(site: Site, a = site.shape(0), b = site.shape(1)): void {
   const fits = a.every((size, i) => {
     const other = b[b.length - a.length + i] ?? 1;
     return size === other || size === 1 || other === 1;
@@ -164,6 +163,18 @@ function fullyConnected(site: Site): Converted {
   };
 }
 
+/** Operands have their batch first; a constant has none, or 1. */
+function batchMatMul(site: Site): Converted {
+  const [x, y] = [site.shape(0), site.shape(1)];
+  const options = site.options("BatchMatMulOptions");
+  const [adjX, adjY] = [options?.bool(0, "adj_x") ?? false, options?.bool(1, "adj_y") ?? false];
+  if (x.length < 2 || y.length < 2) site.malformed("inputs of two dimensions or more", `[${x}] and [${y}]`);
+  if (x.at(adjX ? -2 : -1) !== y.at(adjY ? -1 : -2))
+    site.malformed("inputs of one depth", `[${x}] and [${y}]`);
+  checkBroadcast(site, x.slice(0, -2), y.slice(0, -2));
+  return { op: "BATCH_MATMUL", inputs: site.operands(0, 1), attributes: { adjX, adjY } };
+}
+
 function softmax(site: Site): Converted {
   const beta = site.options("SoftmaxOptions")?.float32(0, "beta") ?? 0;
   if (!(beta > 0 && Number.isFinite(beta))) site.malformed("a positive beta", `${beta}`);
@@ -197,6 +208,7 @@ export const OPERATORS: ReadonlyMap<string, Row> = new Map<string, Row>([
   ["MUL", elementwise("MUL", "MulOptions")],
   ["AVERAGE_POOL_2D", pool("AVERAGE_POOL_2D")],
   ["MAX_POOL_2D", pool("MAX_POOL_2D")],
+  ["BATCH_MATMUL", { inputs: [2, 2], read: batchMatMul }],
   ["MEAN", { inputs: [2, 2], read: mean }],
   ["SOFTMAX", { inputs: [1, 1], read: softmax }],
   ["LEAKY_RELU", { inputs: [1, 1], read: leakyRelu }],

@@ -130,4 +130,5 @@ export const OPTIONS = {
   TransposeConvOptions: 49,
   ResizeNearestNeighborOptions: 74,
   LeakyReluOptions: 75,
+  BatchMatMulOptions: 101,
 } as const;

@@ -2,6 +2,7 @@
 import { PAD, RESIZE_BILINEAR } from "./convert.ts";
 import { DYNAMIC_CONV_2D } from "./dynamic.ts";
 import { BINARY_F32, UNARY_F32 } from "./elementwise.ts";
+import { BATCH_MATMUL } from "./matmul.ts";
 import { BATCH_NORMALIZATION } from "./normalization.ts";
 import { AVERAGE_POOL_2D, LOG_SOFTMAX, MAX_POOL_2D, MEAN, SOFTMAX } from "./reduce.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
@@ -14,6 +15,7 @@ export const FLOAT_OPS = {
   TRANSPOSE_CONV,
   DYNAMIC_CONV_2D,
   BATCH_NORMALIZATION,
+  BATCH_MATMUL,
   BINARY: BINARY_F32,
   UNARY: UNARY_F32,
   AVERAGE_POOL_2D,

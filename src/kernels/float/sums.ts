@@ -51,7 +51,7 @@ const PANEL = 8;
 /** Depthwise filters that XNNPACK has kernels for, with one output a channel, walk by columns. */
 const MOST_DEPTHWISE_TAPS = 25;
 /** K at a time, of a packed and of any other matrix. Source: mlas sgemm.cpp, MLAS_SGEMM_PACKED_STRIDEK, MLAS_SGEMM_STRIDEK. */
-const PACKED_BLOCK = 256;
+export const PACKED_BLOCK = 256;
 export const STRIDE = 128;
 
 /** Source: mlas sgemm.cpp, convolve.cpp: the block grows as the outputs of a plane get fewer than its products. */

@@ -7,6 +7,7 @@ import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
 import { hasDelegatedSize } from "../delegate.ts";
 import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
+import { floatMatMul } from "../matmul.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { transposedWindow } from "../transposed.ts";
 import { windowArgs } from "../wide/site.ts";
@@ -341,6 +342,7 @@ export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   DEPTHWISE_CONV_2D: depthwise,
   TRANSPOSE_CONV: transposeConv,
   BATCH_NORMALIZATION: batchNormalization,
+  BATCH_MATMUL: floatMatMul,
   FULLY_CONNECTED: fullyConnected,
   ...ELEMENTWISE(BOUNDS),
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
