@@ -381,6 +381,7 @@ export class FloatConvolution extends Operands {
   block: i32;
   run: i32;
   biasOrder: i32;
+  left: i32;
   groups: i32;
   groupDepth: i32;
   groupBytes: i32;
@@ -402,9 +403,10 @@ export class FloatConvolution extends Operands {
   direct: i32;
   activationMin: i32;
   activationMax: i32;
+  zero: i32;
 }
 
-/** float32; activationMin, activationMax: bits of float32. */
+/** float32; activationMin, activationMax, zero: bits of float32. */
 @unmanaged
 export class FloatElementwise extends Operands {
   input2: usize;
@@ -413,6 +415,7 @@ export class FloatElementwise extends Operands {
   operator: i32;
   activationMin: i32;
   activationMax: i32;
+  zero: i32;
 }
 
 /** factors, offsets: float32 a channel; rows: of channels in one image. */
@@ -424,11 +427,13 @@ export class FloatAffine extends Operands {
   offsets: usize;
   activationMin: i32;
   activationMax: i32;
+  zero: i32;
 }
 
 @unmanaged
 export class FloatPool extends PoolWindow {
   form: i32;
+  zero: i32;
 }
 
 /** An image is [outer][reducedOuter][inner][reducedInner]; softmax works on outer rows of reducedInner. */
@@ -484,6 +489,7 @@ export class DynamicConvolution extends Operands {
   paddedWidth: i32;
   activationMin: i32;
   activationMax: i32;
+  zero: i32;
 }
 
 /** rows by depth times depth by columns, size0 * size1 * size2 of them an image. Strides in bytes: xRow, xDepth, yDepth, yColumn

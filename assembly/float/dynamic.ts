@@ -180,7 +180,7 @@ function pixelOutputs(p: DynamicConvolution, pixel: usize, at: usize, output: us
     const scale = load<f32>(p.scales + word);
     const real: f32 = p.form == XNNPACK ? acc * inputStep * scale : acc * (inputStep * scale);
     const value: f32 = p.bias != 0 ? real + load<f32>(p.bias + word) : real;
-    store<f32>(output, clampF32(value, low, high));
+    store<f32>(output, clampF32(value, low, high) + reinterpret<f32>(p.zero));
   }
 }
 

@@ -66,12 +66,14 @@ function averageOf(p: FloatPool, input: usize, top: i32, left: i32): f32 {
   return sum / count;
 }
 
+/** NaN counts, and 0 is above -0, unless TFLite compares: there the first of both stays. */
 function maximumOf(p: FloatPool, input: usize, top: i32, left: i32): f32 {
   let most = -f32.MAX_VALUE;
   for (let y = max(top, 0), end = min(top + p.filterHeight, p.inputHeight); y < end; y++)
     for (let x = max(left, 0), last = min(left + p.filterWidth, p.inputWidth); x < last; x++) {
       const value = tap(p, input, y, x);
-      most = value > most ? value : most;
+      if (p.form == TFLITE) most = value > most ? value : most;
+      else most = max<f32>(most, value);
     }
   return most;
 }
@@ -79,7 +81,8 @@ function maximumOf(p: FloatPool, input: usize, top: i32, left: i32): f32 {
 @inline
 function pool(p: FloatPool, isAverage: bool): void {
   const low = reinterpret<f32>(p.activationMin),
-    high = reinterpret<f32>(p.activationMax);
+    high = reinterpret<f32>(p.activationMax),
+    zero = reinterpret<f32>(p.zero);
   const imageBytes = (<usize>(p.inputHeight * p.inputWidth * p.inputDepth)) << 2;
   let input = p.input,
     output = p.output;
@@ -91,7 +94,7 @@ function pool(p: FloatPool, isAverage: bool): void {
             left = x * p.strideWidth - p.padLeft,
             from = input + ((<usize>channel) << 2);
           const value = isAverage ? averageOf(p, from, top, left) : maximumOf(p, from, top, left);
-          store<f32>(output, clampF32(value, low, high));
+          store<f32>(output, clampF32(value, low, high) + zero);
         }
 }
 

@@ -4,13 +4,16 @@ import { FloatConvolution } from "../params";
 
 const LANES: usize = 8;
 
-/** Where the bias comes in: 0 after the sum, which may be one of runs of blocks, 1 as its first term, 2 as the first term of the sum of blocks, 3 as the first
- * term of the first of four sums, each of every fourth product. */
+/** Where the bias comes in: 0 after the sum, which may be one of runs of blocks, 1 as its first term, 2 as the first term of the
+ * sum of blocks, 3 as the first term of the first of four sums, each of every fourth product, 4 after a sum from the first product
+ * on, whose blocks are of the last outputs of a plane. */
 const BIAS_LAST: i32 = 0;
 const BIAS_FIRST: i32 = 1;
 const FOUR_SUMS: i32 = 3;
+const VECTOR: i32 = 4;
+const FOUR: usize = 4;
 
-/** value, or the end of the range that it is beyond. */
+/** value, or the end of the range that it is beyond; NaN stays. */
 @inline
 export function clampF32(value: f32, low: f32, high: f32): f32 {
   const raised = value < low ? low : value;
@@ -46,6 +49,33 @@ function fourthSum(p: FloatConvolution, pixel: usize, weights: usize, start: f32
   return acc;
 }
 
+@inline
+function product(p: FloatConvolution, pixel: usize, weights: usize, lane: usize, k: usize): f32 {
+  return load<f32>(pixel + load<u32>(p.offsets + (k << 2))) * load<f32>(weights + ((k * LANES + lane) << 2));
+}
+
+/** The first product, then in every block sums of four products, and those that fours leave over; the bias last. */
+function sumByFours(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, lane: usize): f32 {
+  let acc = product(p, pixel, weights, lane, 0);
+  for (let first = 0; first < p.terms; first += p.block) {
+    const end = <usize>min(first + p.block, p.terms);
+    let k = <usize>max(first, 1);
+    for (; k + FOUR <= end; k += FOUR) {
+      const pair: f32 = product(p, pixel, weights, lane, k) + product(p, pixel, weights, lane, k + 1);
+      const three: f32 = pair + product(p, pixel, weights, lane, k + 2);
+      acc += three + product(p, pixel, weights, lane, k + 3);
+    }
+    for (; k < end; k++) acc += product(p, pixel, weights, lane, k);
+  }
+  return acc + bias;
+}
+
+/** What a sum starts from. -0 gives the first product itself. */
+@inline
+function startOf(p: FloatConvolution): f32 {
+  return p.biasOrder == VECTOR ? -0.0 : 0;
+}
+
 /** One output by itself. lane: its place among the eight; step: bytes from one weight of it to the next. */
 @inline
 function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, lane: usize): f32 {
@@ -54,41 +84,60 @@ function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, la
       odd = fourthSum(p, pixel, weights, 0, lane, 1) + fourthSum(p, pixel, weights, 0, lane, 3);
     return even + odd;
   }
-  const isLast = p.biasOrder == BIAS_LAST;
-  let total: f32 = isLast ? 0 : bias;
+  const isLast = p.biasOrder == BIAS_LAST || p.biasOrder == VECTOR,
+    goesOn = p.biasOrder == BIAS_FIRST || p.biasOrder == VECTOR,
+    start = startOf(p);
+  let total: f32 = isLast ? start : bias;
   for (let run = 0; run < p.terms; run += p.run) {
-    let part: f32 = isLast ? 0 : total;
+    let part: f32 = isLast ? start : total;
     for (let first = run; first < run + p.run; first += p.block) {
       const end = min(first + p.block, run + p.run);
-      let acc: f32 = p.biasOrder == BIAS_FIRST ? part : 0;
+      let acc: f32 = goesOn ? part : 0;
       for (let k = <usize>first; k < <usize>end; k++) {
         const value = load<f32>(pixel + load<u32>(p.offsets + (k << 2)));
         acc += value * load<f32>(weights + ((k * LANES + lane) << 2));
       }
-      part = p.biasOrder == BIAS_FIRST ? acc : part + acc;
+      part = goesOn ? acc : part + acc;
     }
     total = isLast ? total + part : part;
   }
   return isLast ? total + bias : total;
 }
 
+/** As clampF32, and the zero of the range added. */
+@inline
+function settled(p: FloatConvolution, value: v128): v128 {
+  const raised = f32x4.pmax(value, f32x4.splat(reinterpret<f32>(p.activationMin)));
+  const inside = f32x4.pmin(raised, f32x4.splat(reinterpret<f32>(p.activationMax)));
+  return f32x4.add(inside, f32x4.splat(reinterpret<f32>(p.zero)));
+}
+
 /** Eight outputs from one panel. perChannel: each lane reads the channel of its own, else all read the same value. */
 @inline
-function sumEight(p: FloatConvolution, pixel: usize, weights: usize, bias: usize, perChannel: bool): void {
+function sumEight(
+  p: FloatConvolution,
+  pixel: usize,
+  weights: usize,
+  bias: usize,
+  target: usize,
+  perChannel: bool,
+): void {
   const bias0 = v128.load(bias),
     bias1 = v128.load(bias, 16),
     zero = f32x4.splat(0),
-    isLast = p.biasOrder == BIAS_LAST;
-  let total0 = isLast ? zero : bias0,
-    total1 = isLast ? zero : bias1;
+    start = f32x4.splat(startOf(p)),
+    isLast = p.biasOrder == BIAS_LAST || p.biasOrder == VECTOR,
+    goesOn = p.biasOrder == BIAS_FIRST || p.biasOrder == VECTOR;
+  let total0 = isLast ? start : bias0,
+    total1 = isLast ? start : bias1;
   let offset = p.offsets;
   for (let run = 0; run < p.terms; run += p.run) {
-    let part0 = isLast ? zero : total0,
-      part1 = isLast ? zero : total1;
+    let part0 = isLast ? start : total0,
+      part1 = isLast ? start : total1;
     for (let first = run; first < run + p.run; first += p.block) {
       const end = p.offsets + ((<usize>min(first + p.block, run + p.run)) << 2);
-      let acc0 = p.biasOrder == BIAS_FIRST ? part0 : zero,
-        acc1 = p.biasOrder == BIAS_FIRST ? part1 : zero;
+      let acc0 = goesOn ? part0 : zero,
+        acc1 = goesOn ? part1 : zero;
       for (; offset < end; offset += 4, weights += 32) {
         const at = pixel + load<u32>(offset);
         const value0 = perChannel ? v128.load(at) : v128.load_splat<f32>(at),
@@ -96,17 +145,18 @@ function sumEight(p: FloatConvolution, pixel: usize, weights: usize, bias: usize
         acc0 = f32x4.add(acc0, f32x4.mul(value0, v128.load(weights)));
         acc1 = f32x4.add(acc1, f32x4.mul(value1, v128.load(weights, 16)));
       }
-      part0 = p.biasOrder == BIAS_FIRST ? acc0 : f32x4.add(part0, acc0);
-      part1 = p.biasOrder == BIAS_FIRST ? acc1 : f32x4.add(part1, acc1);
+      part0 = goesOn ? acc0 : f32x4.add(part0, acc0);
+      part1 = goesOn ? acc1 : f32x4.add(part1, acc1);
     }
     total0 = isLast ? f32x4.add(total0, part0) : part0;
     total1 = isLast ? f32x4.add(total1, part1) : part1;
   }
-  v128.store(p.lanes, isLast ? f32x4.add(total0, bias0) : total0);
-  v128.store(p.lanes, isLast ? f32x4.add(total1, bias1) : total1, 16);
+  v128.store(target, settled(p, isLast ? f32x4.add(total0, bias0) : total0));
+  v128.store(target, settled(p, isLast ? f32x4.add(total1, bias1) : total1), 16);
 }
 
-/** Up to eight outputs: `count` of the panel. Four sums are for layers of few outputs, one at a time. */
+/** Up to eight outputs: `count` of the panel. Four sums are for layers of few outputs, one at a time. isLeft: by fours,
+ * where -0 stays. */
 @inline
 function panel(
   p: FloatConvolution,
@@ -116,21 +166,24 @@ function panel(
   output: usize,
   count: usize,
   perChannel: bool,
+  isLeft: bool,
 ): void {
   const low = reinterpret<f32>(p.activationMin),
-    high = reinterpret<f32>(p.activationMax);
+    high = reinterpret<f32>(p.activationMax),
+    zero: f32 = isLeft ? -0.0 : reinterpret<f32>(p.zero);
   if (ASC_FEATURE_SIMD) {
-    if (p.biasOrder != FOUR_SUMS && (!perChannel || count == LANES)) {
-      sumEight(p, pixel, weights, bias, perChannel);
-      for (let lane: usize = 0; lane < count; lane++)
-        store<f32>(output + (lane << 2), clampF32(load<f32>(p.lanes + (lane << 2)), low, high));
+    if (p.biasOrder != FOUR_SUMS && !isLeft && (!perChannel || count == LANES)) {
+      const isWhole = count == LANES;
+      sumEight(p, pixel, weights, bias, isWhole ? output : p.lanes, perChannel);
+      if (!isWhole) for (let i: usize = 0; i < count << 2; i += 4) store<f32>(output + i, load<f32>(p.lanes + i));
       return;
     }
   }
   for (let lane: usize = 0; lane < count; lane++) {
     const from = perChannel ? pixel + (lane << 2) : pixel;
-    const sum = sumOne(p, from, weights, load<f32>(bias + (lane << 2)), lane);
-    store<f32>(output + (lane << 2), clampF32(sum, low, high));
+    const own = load<f32>(bias + (lane << 2));
+    const sum = isLeft ? sumByFours(p, from, weights, own, lane) : sumOne(p, from, weights, own, lane);
+    store<f32>(output + (lane << 2), clampF32(sum, low, high) + zero);
   }
 }
 
@@ -138,6 +191,7 @@ function panel(
 function convolve(p: FloatConvolution, perChannel: bool): void {
   const panelBytes = (<usize>p.terms * LANES) << 2,
     depth = <usize>p.groupDepth,
+    left = p.outputHeight * p.outputWidth - p.left,
     pixelBytes = (<usize>p.depth) << 2,
     imageBytes = (<usize>(p.inputHeight * p.inputWidth * p.depth) / <usize>p.depthMultiplier) << 2;
   let input = p.input,
@@ -148,6 +202,7 @@ function convolve(p: FloatConvolution, perChannel: bool): void {
       const row = from + <usize>(y * p.strideHeight * p.paddedWidth) * pixelBytes,
         outputRow = outputs + <usize>(y * p.outputRowBytes);
       for (let x = 0; x < p.outputWidth; x++) {
+        const isLeft = y * p.outputWidth + x >= left;
         let output = outputRow + <usize>(x * p.outputPixelBytes),
           pixel = row + <usize>(x * p.strideWidth) * pixelBytes,
           weights = p.weights,
@@ -156,7 +211,7 @@ function convolve(p: FloatConvolution, perChannel: bool): void {
           for (let channel: usize = 0; channel < depth; channel += LANES) {
             const count = min<usize>(LANES, depth - channel);
             const own = perChannel ? pixel + (channel << 2) : pixel;
-            panel(p, own, weights, bias, output, count, perChannel);
+            panel(p, own, weights, bias, output, count, perChannel, isLeft);
             output += count << 2;
             weights += panelBytes;
             bias += LANES << 2;

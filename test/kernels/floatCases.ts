@@ -22,8 +22,8 @@ const bounds = (random: Random) =>
   pick(
     random,
     { activationMin: -Infinity, activationMax: Infinity },
-    { activationMin: 0, activationMax: Infinity },
-    { activationMin: 0, activationMax: 6 },
+    { activationMin: 0, activationMax: Infinity, zero: pick(random, 0, -0) },
+    { activationMin: 0, activationMax: 6, zero: pick(random, 0, -0) },
     { activationMin: -1, activationMax: 1 },
   );
 const form = (random: Random) => FLOAT_FORMS[random.below(FLOAT_FORMS.length)];
@@ -78,7 +78,12 @@ export const FLOAT_CASES: FloatCases = {
   CONV_2D(random) {
     const batches = between(random, 1, 2);
     const groups = pick(random, 1, 1, 2, 3);
-    const [depth, outputs] = [between(random, 1, 9), between(random, 1, 11)];
+    const [depth, outputs] = pick(
+      random,
+      [between(random, 1, 9), between(random, 1, 11)],
+      [between(random, 1, 9), 1],
+      [150, 1],
+    );
     const dilation = pick(random, 1, 1, 2);
     const own = window(random, groups * depth, dilation);
     const outputDepth = groups * outputs;
@@ -185,7 +190,7 @@ export const FLOAT_CASES: FloatCases = {
   BINARY(random) {
     const { elements, batches } = elementwise(random);
     const input2Shared = random.below(2) === 0;
-    const operator = pick<FloatBinary>(random, "ADD", "SUB", "MUL", "PRELU");
+    const operator = pick<FloatBinary>(random, "ADD", "SUB", "MUL", "PRELU", "PRELU_XNNPACK");
     const args = { ...bounds(random), operator, elements, input2Shared };
     const second = floats(random, input2Shared ? elements : elements * batches);
     return { args, operands: [floats(random, elements * batches), second], batches };
@@ -205,7 +210,10 @@ export const FLOAT_CASES: FloatCases = {
       "HARD_SWISH_TFLITE",
       "HARD_SWISH_XNNPACK",
     );
-    const range = operator === "LEAKY_RELU" ? { activationMin: 0.1, activationMax: 0 } : bounds(random);
+    const range =
+      operator === "LEAKY_RELU"
+        ? { activationMin: 0.1, activationMax: 0, zero: pick(random, 0, -0) }
+        : bounds(random);
     return {
       args: { ...range, operator, elements },
       operands: [floats(random, elements * batches)],

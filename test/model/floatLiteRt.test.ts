@@ -92,4 +92,11 @@ describe("float32 as LiteRT.js 2.5.3 computes it without relaxed SIMD", () => {
     const [expected] = await runLiteRt(liteRt, exportTflite(graph), [x], [shape]);
     for (const own of kernels) expect(compile(graph, profile, own).run([x], 1)[0]).toEqual(expected);
   });
+
+  it.each(Object.entries(GRAPHS))("%s, of 0 and -0", async (_, graph) => {
+    const { shape } = graph.tensors[0];
+    const x = Float32Array.from({ length: elements(shape) }, (_, i) => (i % 3 === 0 ? 0 : -0));
+    const [expected] = await runLiteRt(liteRt, exportTflite(graph), [x], [shape]);
+    for (const own of kernels) expect(compile(graph, profile, own).run([x], 1)[0]).toEqual(expected);
+  });
 });

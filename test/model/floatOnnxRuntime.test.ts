@@ -7,8 +7,10 @@ import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
 import { compile } from "../../src/model/compile.ts";
 import { elements } from "../../src/model/graph.ts";
 import type { Profile } from "../../src/profile/schema.ts";
+import { type Random, seededRandom } from "../../src/random.ts";
 import { float, model, type NodeDraft, node, tensor } from "../import/onnxModels.ts";
 import { runOrt } from "../import/onnxRuntime.ts";
+import { pick } from "../kernels/cases.ts";
 import { reals } from "./floatGraphs.ts";
 
 interface Network {
@@ -110,6 +112,38 @@ const NETWORKS: Record<string, Network> = {
   "a network that flattens images": flattened,
 };
 
+const signedZeros = (length: number) => Float32Array.from({ length }, (_, i) => (i % 3 === 0 ? 0 : -0));
+
+const seeds = Array.from({ length: 120 }, (_, seed) => seed);
+
+/** Mostly one output a group: a vector times a matrix. Some windows are as high or as wide as the image. */
+function fewOutputs(random: Random): Network {
+  const isDepthwise = random.below(3) === 0;
+  const group = isDepthwise ? pick(random, 1, 3, 8, 17) : pick(random, 1, 1, 2, 3);
+  const depth = isDepthwise ? 1 : pick(random, 1, 2, 3, 16, 40, 150);
+  const outputs = group * pick(random, 1, 1, 1, 2, 3);
+  const [height, width] = [pick(random, 1, 3, 5, 8, 12, 30), pick(random, 1, 3, 5, 7, 12, 37)];
+  const [tall, wide] = [
+    Math.min(height, pick(random, 1, 2, 3, 5, height)),
+    Math.min(width, pick(random, 1, 2, 3, 5, width)),
+  ];
+  const pads = pick(random, [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 1, 0]).map((pad, i) =>
+    Math.min(pad, (i % 2 === 0 ? tall : wide) - 1),
+  );
+  const strides = pick(random, [1, 1], [1, 1], [2, 2], [1, 2]);
+  const hasBias = random.below(2) === 0;
+  const isBounded = random.below(2) === 0;
+  const attributes = { kernel_shape: [tall, wide], group, pads, strides };
+  return {
+    shape: [pick(random, 1, 2), group * depth, height, width],
+    nodes: [
+      node("Conv", hasBias ? "x w b" : "x w", isBounded ? "c" : "y", attributes),
+      ...(isBounded ? [node("Relu", "c", "y")] : []),
+    ],
+    constants: { w: [outputs, depth, tall, wide], ...(hasBias && { b: [outputs] }) },
+  };
+}
+
 const bytesOf = ({ shape, nodes, constants = {} }: Network, rank: number) =>
   model({
     inputs: { x: ["float32", shape] },
@@ -129,12 +163,25 @@ describe("float32 as onnxruntime-web 1.30 computes it", () => {
     kernels = await Promise.all(BUILDS.map(async (build) => bindKernels(await loadKernelModule(build))));
   });
 
+  async function check(network: Network, bytes: Uint8Array, x: Float32Array): Promise<void> {
+    const graph = importOnnx(bytes, "model.onnx");
+    const { y } = await runOrt(bytes, { x: ["float32", network.shape, x] });
+    for (const own of kernels)
+      expect(compile(graph, profile, own).run([x], network.shape[0])[0]).toEqual(y.data);
+  }
+
   it.each(Object.entries(NETWORKS))("%s", async (_, network) => {
     const isFlat = network === residual || network === flattened;
     const bytes = bytesOf(network, isFlat ? 2 : network.shape.length);
-    const graph = importOnnx(bytes, "model.onnx");
-    const x = reals(elements(network.shape));
-    const { y } = await runOrt(bytes, { x: ["float32", network.shape, x] });
-    for (const own of kernels) expect(compile(graph, profile, own).run([x], 1)[0]).toEqual(y.data);
+    await check(network, bytes, reals(elements(network.shape)));
+    await check(network, bytes, signedZeros(elements(network.shape)));
+  });
+
+  it.each(seeds)("a Conv of few outputs a group, of seed %i", async (seed) => {
+    const random = seededRandom(seed);
+    const network = fewOutputs(random);
+    const real = random.below(2) === 0;
+    const x = (length: number) => (real ? reals(length, random) : signedZeros(length));
+    await check(network, bytesOf(network, 4), x(elements(network.shape)));
   });
 });

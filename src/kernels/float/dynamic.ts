@@ -2,10 +2,9 @@
  * plain TypeScript. */
 import type { Op, Step, Values, Window } from "../args.ts";
 import type { Kernels } from "../module.ts";
-import { floatBits } from "../params.ts";
 import { clamp, roundHalfAway, roundHalfEven } from "../requantize.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, bounded, f32 } from "./forms.ts";
+import { type Bounds, boundBits, bounded, f32 } from "./forms.ts";
 
 /** How a range becomes a scale and a zero point, and a value a code.
  * onnxruntime: uint8, the zero point from the minimum, x / scale. tflite: int8 in float64, the zero point added before rounding.
@@ -177,8 +176,7 @@ function prepare(kernels: Kernels, args: DynamicConv2dArgs): Step {
     padLeft: args.padLeft,
     paddedHeight,
     paddedWidth,
-    activationMin: floatBits(args.activationMin),
-    activationMax: floatBits(args.activationMax),
+    ...boundBits(args),
   };
   return makeStep(kernels, mark, "conv_2d_dynamic_f32", "DynamicConvolution", values, {
     inputBytes: args.inputHeight * args.inputWidth * inputDepth * 4,

@@ -1,8 +1,7 @@
 /** float32 functions of one value and of two: preparation, and the same in plain TypeScript. */
 import type { Op } from "../args.ts";
-import { floatBits } from "../params.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, bounded, f32 } from "./forms.ts";
+import { type Bounds, boundBits, bounded, f32 } from "./forms.ts";
 import {
   hardSwishTflite,
   hardSwishXnnpack,
@@ -14,12 +13,14 @@ import {
   tanhXnnpack,
 } from "./functions.ts";
 
-/** In the order of the numbers of assembly/float/elementwise.ts. PRELU: the second operand is the slope below 0. */
+/** In the order of the numbers of assembly/float/elementwise.ts. PRELU: the second operand is the slope below 0, under
+ * XNNPACK of -0 too. */
 const BINARY = {
   ADD: (a: number, b: number) => a + b,
   SUB: (a: number, b: number) => a - b,
   MUL: (a: number, b: number) => a * b,
   PRELU: (a: number, b: number) => (a < 0 ? a * b : a),
+  PRELU_XNNPACK: (a: number, b: number) => (a < 0 || Object.is(a, -0) ? a * b : a),
 };
 export type FloatBinary = keyof typeof BINARY;
 
@@ -28,13 +29,12 @@ export type FloatBinaryArgs = Bounds & { operator: FloatBinary; elements: number
 
 export const BINARY_F32: Op<FloatBinaryArgs> = {
   macs: () => 0,
-  prepare(kernels, { operator, elements, input2Shared, activationMin, activationMax }) {
+  prepare(kernels, { operator, elements, input2Shared, ...bounds }) {
     const values = {
       elements,
       input2Stride: input2Shared ? 0 : elements,
       operator: Object.keys(BINARY).indexOf(operator),
-      activationMin: floatBits(activationMin),
-      activationMax: floatBits(activationMax),
+      ...boundBits(bounds),
     };
     const bytes = { inputBytes: elements * 4, input2Bytes: elements * 4, outputBytes: elements * 4 };
     return makeStep(kernels, kernels.mark(), "binary_f32", "FloatElementwise", values, bytes);
@@ -50,7 +50,8 @@ export const BINARY_F32: Op<FloatBinaryArgs> = {
 const UNARY = {
   CLAMP: (x: number, args: FloatUnaryArgs) => bounded(args, x),
   /** activationMin is the slope. */
-  LEAKY_RELU: (x: number, { activationMin }: FloatUnaryArgs) => (x > 0 ? x : f32(x * f32(activationMin))),
+  LEAKY_RELU: (x: number, { activationMin, zero = -0 }: FloatUnaryArgs) =>
+    (x > 0 ? x : f32(x * f32(activationMin))) + zero,
   LOGISTIC_LIBM: logisticLibm,
   LOGISTIC_XNNPACK: logisticXnnpack,
   LOGISTIC_MLAS: logisticMlas,
@@ -65,12 +66,11 @@ export type FloatUnaryArgs = Bounds & { operator: FloatUnary; elements: number }
 
 export const UNARY_F32: Op<FloatUnaryArgs> = {
   macs: () => 0,
-  prepare(kernels, { operator, elements, activationMin, activationMax }) {
+  prepare(kernels, { operator, elements, ...bounds }) {
     const values = {
       elements,
       operator: Object.keys(UNARY).indexOf(operator),
-      activationMin: floatBits(activationMin),
-      activationMax: floatBits(activationMax),
+      ...boundBits(bounds),
     };
     const bytes = { inputBytes: elements * 4, outputBytes: elements * 4 };
     return makeStep(kernels, kernels.mark(), "unary_f32", "FloatElementwise", values, bytes);

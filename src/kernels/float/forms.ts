@@ -1,3 +1,5 @@
+import { floatBits } from "../params.ts";
+
 /** The runtimes whose float32 arithmetic is known to the last bit. The wasm module numbers them by their place.
  * tflite: TFLite f674577 and TFLM 90b983c reference kernels, in C++ without contraction to fused multiply-adds.
  * xnnpack: XNNPACK 75db3c0 for WASM SIMD128, as LiteRT.js 2.5.3 runs it; NEON and AVX2 builds fuse multiply-adds.
@@ -7,13 +9,22 @@ export type FloatForm = (typeof FLOAT_FORMS)[number];
 
 export const formNumber = (form: FloatForm) => FLOAT_FORMS.indexOf(form);
 
-/** Inclusive; infinite where there is no bound. */
+/** Inclusive; infinite where there is no bound. zero: 0 where the runtime makes 0 of -0, added to what is inside; -0, the default,
+ * changes nothing. */
 export interface Bounds {
   activationMin: number;
   activationMax: number;
+  zero?: number;
 }
 
 export const f32 = Math.fround;
 /** NaN stays. */
-export const bounded = ({ activationMin, activationMax }: Bounds, value: number) =>
-  value < activationMin ? activationMin : value > activationMax ? activationMax : value;
+export const bounded = ({ activationMin, activationMax, zero = -0 }: Bounds, value: number) =>
+  (value < activationMin ? activationMin : value > activationMax ? activationMax : value) + zero;
+
+/** As the kernels take them. */
+export const boundBits = ({ activationMin, activationMax, zero = -0 }: Bounds) => ({
+  activationMin: floatBits(activationMin),
+  activationMax: floatBits(activationMax),
+  zero: floatBits(zero),
+});

@@ -1,8 +1,7 @@
 /** float32 BATCH_NORMALIZATION by moments that are known: a factor and an offset a channel. */
 import type { Op } from "../args.ts";
-import { floatBits } from "../params.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, bounded, f32 } from "./forms.ts";
+import { type Bounds, boundBits, bounded, f32 } from "./forms.ts";
 
 /** rows: of channels in one image. gamma, beta, mean, variance: one a channel. */
 export type FloatNormalizationArgs = Bounds & {
@@ -25,14 +24,13 @@ export const BATCH_NORMALIZATION: Op<FloatNormalizationArgs> = {
   prepare(kernels, args) {
     const mark = kernels.mark();
     const { factor, offset } = affineOf(args);
-    const { rows, gamma, activationMin, activationMax } = args;
+    const { rows, gamma } = args;
     const values = {
       rows,
       channels: gamma.length,
       factors: kernels.place(factor),
       offsets: kernels.place(offset),
-      activationMin: floatBits(activationMin),
-      activationMax: floatBits(activationMax),
+      ...boundBits(args),
     };
     const bytes = rows * gamma.length * 4;
     return makeStep(kernels, mark, "affine_f32", "FloatAffine", values, {

@@ -3,7 +3,7 @@ import type { Op, Values, Window } from "../args.ts";
 import { floatBits } from "../params.ts";
 import { meanBlocks } from "../pool.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, bounded, type FloatForm, f32, formNumber } from "./forms.ts";
+import { type Bounds, boundBits, bounded, type FloatForm, f32, formNumber } from "./forms.ts";
 import { expLibm, expMlas, expXnnpack, logLibm } from "./functions.ts";
 
 const added = (values: readonly number[], start = 0) =>
@@ -46,8 +46,9 @@ function sumByNines(values: readonly number[]): number {
   return sum;
 }
 
-/** The first of equals: of 0 and -0 too. */
-function greatest(values: readonly number[]): number {
+/** tflite: the first of equals, of 0 and -0 too. */
+function greatest(form: FloatForm, values: readonly number[]): number {
+  if (form !== "tflite") return Math.max(...values);
   let most = -Infinity;
   for (const value of values) if (value > most) most = value;
   return most;
@@ -69,12 +70,11 @@ function average(
 
 const pool = (kernel: "average_pool_2d_f32" | "max_pool_2d_f32"): Op<FloatPoolArgs> => ({
   macs: () => 0,
-  prepare(kernels, { form, activationMin, activationMax, ...window }) {
+  prepare(kernels, { form, activationMin, activationMax, zero, ...window }) {
     const values = {
       ...window,
       form: formNumber(form),
-      activationMin: floatBits(activationMin),
-      activationMax: floatBits(activationMax),
+      ...boundBits({ activationMin, activationMax, zero }),
     };
     return makeStep(kernels, kernels.mark(), kernel, "FloatPool", values, {
       inputBytes: window.inputHeight * window.inputWidth * window.inputDepth * 4,
@@ -98,7 +98,7 @@ const pool = (kernel: "average_pool_2d_f32" | "max_pool_2d_f32"): Op<FloatPoolAr
       const inside = taps.filter((value) => value !== undefined);
       const value =
         kernel === "max_pool_2d_f32"
-          ? greatest(inside)
+          ? greatest(args.form, inside)
           : average(
               args,
               taps.map((tap) => tap ?? 0),

@@ -1,9 +1,8 @@
 /** float32 convolutions: the order of every sum as data, and the same in plain TypeScript. */
 import type { Op, Step, Values, Window } from "../args.ts";
 import type { Kernels } from "../module.ts";
-import { floatBits } from "../params.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, bounded, type FloatForm, f32 } from "./forms.ts";
+import { type Bounds, boundBits, bounded, type FloatForm, f32 } from "./forms.ts";
 
 /** filter: OHWI, [outputDepth][filterHeight][filterWidth][inputDepth / groups]; bias: one an output channel, or null. */
 export type FloatConv2dArgs = Window &
@@ -24,7 +23,7 @@ export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputD
 };
 
 /** The wasm module numbers them by their place. */
-const BIAS_ORDERS = ["last", "first", "first-of-blocks", "four-sums"] as const;
+const BIAS_ORDERS = ["last", "first", "first-of-blocks", "four-sums", "vector"] as const;
 
 /** Row and column of a filter, or of an image. */
 export interface Tap {
@@ -45,6 +44,8 @@ export interface Order {
   block: number;
   run: number;
   bias: (typeof BIAS_ORDERS)[number];
+  /** Under "vector", the last outputs of a plane, whose products are summed by fours, and -0 stays at a bound. */
+  left?: number;
 }
 
 const PANEL = 8;
@@ -93,15 +94,47 @@ export function taps(height: number, width: number, byColumns: boolean): Tap[] {
   );
 }
 
-const hasSeveralOutputs = (args: FloatConv2dArgs | FloatDepthwiseConv2dArgs) =>
-  "depthMultiplier" in args && args.depthMultiplier > 1;
+type ConvArgs = FloatConv2dArgs | FloatDepthwiseConv2dArgs;
+
+/** Outputs that read the same channels. */
+const outputsOfGroup = (args: ConvArgs) =>
+  "outputDepth" in args ? args.outputDepth / args.groups : args.depthMultiplier;
+
+/** Whether the window is at every place of the image, and nowhere beside it. */
+function isUnpadded(args: ConvArgs): boolean {
+  const places = (input: number, filter: number, dilation: number) => input - (filter - 1) * dilation;
+  return (
+    [args.padTop, args.padLeft].every((pad) => pad === 0) &&
+    [args.strideHeight, args.strideWidth].every((stride) => stride === 1) &&
+    args.outputHeight === places(args.inputHeight, args.filterHeight, args.dilationHeight) &&
+    args.outputWidth === places(args.inputWidth, args.filterWidth, args.dilationWidth)
+  );
+}
+
+/** Which product of matrices a convolution is. direct: of the image itself. Source: MlasConvPrepare, convolve.cpp. */
+function mlasProduct(args: ConvArgs, depth: number): "direct" | "transposed" | "expanded" {
+  const { filterHeight, filterWidth, dilationHeight, dilationWidth } = args;
+  if (!isUnpadded(args)) return "expanded";
+  if (filterHeight * filterWidth === 1) return "direct";
+  if (depth > 1 || dilationHeight * dilationWidth > 1) return "expanded";
+  if (filterWidth === args.inputWidth) return "transposed";
+  return filterHeight === args.inputHeight && filterWidth === 1 ? "direct" : "expanded";
+}
+
+/** A convolution by MLAS. One output a group is a vector times a matrix. Source: ONNX Runtime 1.30.0, convolve.cpp, sgemm.cpp,
+ * SgemvKernelWasmSimd.cpp. */
+function mlasOrder(args: ConvArgs, depth: number): Omit<Order, "terms"> {
+  const [products, outputs] = [
+    args.filterHeight * args.filterWidth * depth,
+    args.outputHeight * args.outputWidth,
+  ];
+  const [run, block, product] = [products, mlasBlock(outputs, products), mlasProduct(args, depth)];
+  if (outputsOfGroup(args) > 1 || product === "transposed") return { run, block, bias: "last" };
+  return { run, block: product === "direct" ? products : block, bias: "vector", left: outputs % 4 };
+}
 
 /** depth: input channels that one output reads. */
-function orderOf(
-  args: FloatConv2dArgs | FloatDepthwiseConv2dArgs,
-  depth: number,
-  isDepthwise: boolean,
-): Order {
+function orderOf(args: ConvArgs, depth: number, isDepthwise: boolean): Order {
   const { form, filterHeight: height, filterWidth: width } = args;
   const channels = Array.from({ length: depth }, (_, channel) => channel);
   const products = height * width * depth;
@@ -114,16 +147,16 @@ function orderOf(
       return { ...whole, block: PACKED_BLOCK, bias: "first-of-blocks" };
     if ("outputDepth" in args && args.matrix === "plain")
       return { ...whole, block: mlasBlock(args.outputDepth, products), bias: "last" };
-    return { ...whole, block: mlasBlock(args.outputHeight * args.outputWidth, products), bias: "last" };
+    return { terms, ...mlasOrder(args, depth) };
   }
   if (form === "xnnpack" && "outputDepth" in args) {
     const isMatrix = products === depth && args.strideHeight === 1 && args.strideWidth === 1;
-    if (isNarrow(args.outputDepth / args.groups, isMatrix && args.groups === 1)) {
+    if (isNarrow(outputsOfGroup(args), isMatrix && args.groups === 1)) {
       const runs = taps(height, width, false).map((tap) => channels.map((channel) => ({ ...tap, channel })));
       return fourSums(runs);
     }
   }
-  const hasKernel = isDepthwise && height * width <= MOST_DEPTHWISE_TAPS && !hasSeveralOutputs(args);
+  const hasKernel = isDepthwise && height * width <= MOST_DEPTHWISE_TAPS && outputsOfGroup(args) === 1;
   const byColumns = form === "xnnpack" && hasKernel;
   const terms = taps(height, width, byColumns).flatMap((tap) =>
     channels.map((channel) => ({ ...tap, channel })),
@@ -154,7 +187,7 @@ export function outputsOf(height: number, width: number, depth: number): OutputP
 }
 
 /** As much of the padded image as some output reads; the image itself where that is all. */
-function paddedImage(args: FloatConv2dArgs | FloatDepthwiseConv2dArgs, isRead: boolean): PaddedImage {
+function paddedImage(args: ConvArgs, isRead: boolean): PaddedImage {
   const extent = (output: number, stride: number, filter: number, dilation: number) =>
     (output - 1) * stride + (filter - 1) * dilation + 1;
   const height = extent(args.outputHeight, args.strideHeight, args.filterHeight, args.dilationHeight);
@@ -193,6 +226,9 @@ export interface Layer {
   place(tap: Tap): Tap;
 }
 
+/** What stands for no bias: what changes no sum. */
+const withoutBias = ({ bias }: Order) => (bias === "vector" ? -0 : 0);
+
 /** A step of sums in a given order. */
 export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
   const mark = kernels.mark();
@@ -202,11 +238,12 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
   const panels = Math.ceil(groupDepth / PANEL);
   const weights = new Float32Array(groups * panels * terms.length * PANEL);
   const bias = new Float32Array(groups * panels * PANEL);
+  const none = withoutBias(order);
   for (let group = 0; group < groups; group++)
     for (let i = 0; i < groupDepth; i++) {
       const channel = group * groupDepth + i;
       const panel = group * panels + Math.floor(i / PANEL);
-      bias[panel * PANEL + (i % PANEL)] = args.bias?.[channel] ?? 0;
+      bias[panel * PANEL + (i % PANEL)] = args.bias?.[channel] ?? none;
       terms.forEach((term, k) => {
         weights[(panel * terms.length + k) * PANEL + (i % PANEL)] = term.none ? 0 : weight(channel, term);
       });
@@ -224,6 +261,7 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
     block: order.block,
     run: order.run,
     biasOrder: BIAS_ORDERS.indexOf(order.bias),
+    left: order.left ?? 0,
     groups,
     groupDepth,
     groupBytes: layer.groupBytes,
@@ -237,8 +275,7 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
     strideWidth: args.strideWidth,
     ...image,
     ...layer.outputs,
-    activationMin: floatBits(args.activationMin),
-    activationMax: floatBits(args.activationMax),
+    ...boundBits(args),
   };
   return makeStep(kernels, mark, layer.kernel, "FloatConvolution", values, {
     inputBytes: args.inputHeight * args.inputWidth * args.inputDepth * 4,
@@ -247,12 +284,29 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
   });
 }
 
-/** start: the bias; product: of a term, 0 where it lies in the padding. */
+/** One product after the other from the first on; where isLeft, by fours after it and in every further block. */
+function vectorSum(products: readonly number[], block: number, isLeft: boolean): number {
+  let sum = products[0];
+  const add = (some: readonly number[]) => {
+    sum = f32(sum + some.slice(1).reduce((acc, each) => f32(acc + each), some[0]));
+  };
+  for (let first = 0; first < products.length; first += block) {
+    const own = products.slice(first === 0 ? 1 : first, first + block);
+    const fours = isLeft ? own.length & ~3 : 0;
+    for (let k = 0; k < fours; k += 4) add(own.slice(k, k + 4));
+    for (const each of own.slice(fours)) add([each]);
+  }
+  return sum;
+}
+
+/** start: the bias; product: of a term, 0 where it lies in the padding; isLeft: of the last outputs of a plane. */
 export function sumInOrder(
   { terms, block, run, bias }: Order,
   start: number,
   product: (term: Term) => number,
+  isLeft = false,
 ): number {
+  if (bias === "vector") return f32(vectorSum(terms.map(product), block, isLeft) + start);
   const added = (some: readonly Term[], from: number) =>
     some.reduce((acc, term) => f32(acc + product(term)), from);
   const every = (at: number, from: number) =>
@@ -276,7 +330,7 @@ export function sumInOrder(
 }
 
 function reference(
-  args: FloatConv2dArgs | FloatDepthwiseConv2dArgs,
+  args: ConvArgs,
   layer: Pick<Layer, "order" | "weight"> & {
     outputDepth: number;
     source(channel: number, term: number): number;
@@ -295,18 +349,20 @@ function reference(
     ];
     const top = Math.floor(rest / outputWidth) * args.strideHeight - args.padTop;
     const left = (rest % outputWidth) * args.strideWidth - args.padLeft;
-    const value = sumInOrder(order, args.bias?.[channel] ?? 0, (term) => {
+    const isLeft = rest >= outputHeight * outputWidth - (order.left ?? 0);
+    const product = (term: Term) => {
       const [y, x] = [top + term.y * args.dilationHeight, left + term.x * args.dilationWidth];
       const inside = y >= 0 && x >= 0 && y < inputHeight && x < inputWidth;
       const at = ((image * inputHeight + y) * inputWidth + x) * inputDepth + source(channel, term.channel);
       return term.none ? 0 : f32((inside ? Number(input[at]) : 0) * weight(channel, term));
-    });
-    return bounded(args, value);
+    };
+    const value = sumInOrder(order, args.bias?.[channel] ?? withoutBias(order), product, isLeft);
+    return bounded(isLeft ? { ...args, zero: -0 } : args, value);
   });
 }
 
 const dilated =
-  ({ dilationHeight, dilationWidth }: FloatConv2dArgs | FloatDepthwiseConv2dArgs) =>
+  ({ dilationHeight, dilationWidth }: ConvArgs) =>
   ({ y, x }: Tap): Tap => ({ y: y * dilationHeight, x: x * dilationWidth });
 
 function denseLayer(args: FloatConv2dArgs) {

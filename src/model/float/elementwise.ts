@@ -1,10 +1,10 @@
 /** ADD, SUB, MUL and PRELU of float32. */
 import type { Bounds } from "../../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../../kernels/float/ops.ts";
-import { type Activation, elements, type Tensor } from "../graph.ts";
+import { elements, type Tensor } from "../graph.ts";
 import { refuseOperands, sharesSecond, withOperands } from "../operands.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
-import { activation, hasFloat } from "./site.ts";
+import { activation, boundsOf, hasFloat, hasForm, NO_BOUNDS } from "./site.ts";
 
 type Op = "ADD" | "SUB" | "MUL" | "PRELU";
 
@@ -24,20 +24,16 @@ const binary = (op: Op, boundsOf: (site: Site) => Bounds): Lowering<Op> => ({
     withOperands(site, () =>
       FLOAT_OPS.BINARY.prepare(site.kernels, {
         ...boundsOf(site),
-        operator: op,
+        operator: op === "PRELU" && hasForm(site, "xnnpack") ? "PRELU_XNNPACK" : op,
         elements: elements(site.output.shape.slice(1)),
         input2Shared: sharesSecond(site),
       }),
     ),
 });
 
-/** bounds: of each fused activation. */
-export const ELEMENTWISE = (bounds: Record<Activation, Bounds>) => {
-  const fused = ({ attributes }: Site) => bounds[(attributes as { activation: Activation }).activation];
-  return {
-    ADD: binary("ADD", fused),
-    SUB: binary("SUB", fused),
-    MUL: binary("MUL", fused),
-    PRELU: binary("PRELU", () => bounds.NONE),
-  } satisfies { [Name in Op]: Lowering<Name> };
-};
+export const ELEMENTWISE = {
+  ADD: binary("ADD", boundsOf),
+  SUB: binary("SUB", boundsOf),
+  MUL: binary("MUL", boundsOf),
+  PRELU: binary("PRELU", () => NO_BOUNDS),
+} satisfies { [Name in Op]: Lowering<Name> };

@@ -6,21 +6,14 @@ import { phaseCount } from "../../kernels/float/transposeConv.ts";
 import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
 import { hasDelegatedSize } from "../delegate.ts";
-import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
+import { elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
 import { floatMatMul } from "../matmul.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { transposedWindow } from "../transposed.ts";
 import { windowArgs } from "../wide/site.ts";
 import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
-import { activation, constant, formOf, hasForm, unary } from "./site.ts";
-
-const BOUNDS: Record<Activation, Bounds> = {
-  NONE: { activationMin: -Infinity, activationMax: Infinity },
-  RELU: { activationMin: 0, activationMax: Infinity },
-  RELU6: { activationMin: 0, activationMax: 6 },
-  RELU_N1_TO_1: { activationMin: -1, activationMax: 1 },
-};
+import { activation, boundsFor, boundsOf, constant, formOf, hasForm, NO_BOUNDS, unary } from "./site.ts";
 
 const imageElements = ({ shape }: Tensor) => elements(shape.slice(1));
 const rowsOf = ({ inputs: [x] }: Site) => {
@@ -44,6 +37,9 @@ const weightsOf = ({ inputs: [, filter, bias] }: Site) => ({
   bias: (bias?.data as Float32Array | undefined) ?? null,
 });
 
+/** ONNX Runtime computes the activation with the convolution. */
+const convolutionBounds = (site: Site) => boundsOf(site, ["xnnpack", "onnxruntime"]);
+
 const conv2d: Lowering<"CONV_2D"> = {
   refuse: (site) =>
     first(
@@ -55,7 +51,7 @@ const conv2d: Lowering<"CONV_2D"> = {
     const [x, filter] = inputs;
     const args = {
       ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
-      ...BOUNDS[attributes.activation],
+      ...convolutionBounds(site),
       outputDepth: filter.shape[0],
       groups: x.shape[3] / filter.shape[3],
       dilationHeight: attributes.dilationHeight,
@@ -81,7 +77,7 @@ const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
     const { depthMultiplier, dilationHeight, dilationWidth } = attributes;
     const args = {
       ...windowArgs(attributes, site, [filter.shape[1], filter.shape[2]]),
-      ...BOUNDS[attributes.activation],
+      ...convolutionBounds(site),
       ...{ dilationHeight, dilationWidth },
     };
     const channels = { outputDepth: filter.shape[3], groups: x.shape[3] };
@@ -125,7 +121,7 @@ const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
   lower: (site) =>
     FLOAT_OPS.TRANSPOSE_CONV.prepare(site.kernels, {
       ...transposedWindow(site),
-      ...BOUNDS[site.attributes.activation],
+      ...boundsOf(site),
       ...weightsOf(site),
       form: formOf(site),
     }),
@@ -157,7 +153,7 @@ const batchNormalization: Lowering<"BATCH_NORMALIZATION"> = {
     const [x, ...moments] = inputs;
     const [gamma, beta, mean, variance] = moments.map(({ data }) => data as Float32Array);
     return FLOAT_OPS.BATCH_NORMALIZATION.prepare(kernels, {
-      ...BOUNDS[attributes.activation],
+      ...boundsOf(site),
       ...{ gamma, beta, mean, variance, epsilon: attributes.epsilon },
       rows: imageElements(x) / gamma.length,
     });
@@ -177,7 +173,7 @@ const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
     const rows = imageElements(inputs[0]) / inputDepth;
     const args = {
       ...ONE_PIXEL,
-      ...BOUNDS[attributes.activation],
+      ...boundsOf(site),
       ...{ inputWidth: rows, outputWidth: rows, inputDepth, outputDepth },
     };
     if (isDynamic(site)) return prepareDynamic(site, "FULLY_CONNECTED", args, rows);
@@ -196,7 +192,7 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D"
     const { attributes, kernels } = site;
     return FLOAT_OPS[op].prepare(kernels, {
       ...windowArgs(attributes, site, [attributes.filterHeight, attributes.filterWidth]),
-      ...BOUNDS[attributes.activation],
+      ...boundsOf(site),
       form: formOf(site),
     });
   },
@@ -258,7 +254,7 @@ const logSoftmax: Lowering<"LOG_SOFTMAX"> = {
 /** A function of one value by the form of the profile; `low` and `high` as its kernel takes them. */
 const apply = <Op extends OpName>(
   operator: Record<FloatForm, FloatUnary> | FloatUnary,
-  range: (site: Site<Op>) => Bounds = () => BOUNDS.NONE,
+  range: (site: Site<Op>) => Bounds = () => NO_BOUNDS,
 ): Lowering<Op> => ({
   refuse: unary as Lowering<Op>["refuse"],
   lower: (site) =>
@@ -344,18 +340,20 @@ export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   BATCH_NORMALIZATION: batchNormalization,
   BATCH_MATMUL: floatMatMul,
   FULLY_CONNECTED: fullyConnected,
-  ...ELEMENTWISE(BOUNDS),
+  ...ELEMENTWISE,
   AVERAGE_POOL_2D: pool("AVERAGE_POOL_2D"),
   MAX_POOL_2D: pool("MAX_POOL_2D"),
   MEAN: mean,
   SOFTMAX: softmax,
   LOG_SOFTMAX: logSoftmax,
-  RELU: apply("CLAMP", () => BOUNDS.RELU),
-  RELU6: apply("CLAMP", () => BOUNDS.RELU6),
-  RELU_N1_TO_1: apply("CLAMP", () => BOUNDS.RELU_N1_TO_1),
-  LEAKY_RELU: apply("LEAKY_RELU", ({ attributes: { alpha } }) => ({
-    activationMin: alpha,
+  RELU: apply("CLAMP", (site) => boundsFor(site, "RELU")),
+  RELU6: apply("CLAMP", (site) => boundsFor(site, "RELU6")),
+  RELU_N1_TO_1: apply("CLAMP", (site) => boundsFor(site, "RELU_N1_TO_1")),
+  // XNNPACK adds max(x, 0) and min(x, 0) * alpha.
+  LEAKY_RELU: apply("LEAKY_RELU", (site) => ({
+    activationMin: site.attributes.alpha,
     activationMax: 0,
+    ...(hasForm(site, "xnnpack") && { zero: 0 }),
   })),
   LOGISTIC: apply({ tflite: "LOGISTIC_LIBM", xnnpack: "LOGISTIC_XNNPACK", onnxruntime: "LOGISTIC_MLAS" }),
   TANH: apply({ tflite: "TANH_LIBM", xnnpack: "TANH_XNNPACK", onnxruntime: "TANH_MLAS" }),
