@@ -28,7 +28,7 @@ export function inspectText(
     nodeTable(nodes),
     "",
     `parameters   ${count(totals.parameters)}`,
-    `MACs         ${count(totals.macs)} an inference, in convolutions and fully connected layers`,
+    `MACs         ${count(totals.macs)} an inference, in convolutions and matrix products`,
     `weights      ${bytes(totals.weightBytes)} of constants as stored`,
     `activations  ${bytes(totals.arenaBytes)} at most at one time (batch of one, by the plan of lifetimes)`,
     ...(target ? ["", ...targetLines(target), ...floatLines(nodes)] : []),
