@@ -22,7 +22,7 @@ export interface ActivationClusteringOptions {
 const RELATIVE_SIZE = 0.35;
 const THRESHOLD = 0.15;
 const QUICK: ActivationClusteringOptions = { cap: 200, dimensions: 10, restarts: 5, silhouetteCap: 200 };
-const BRIEF: ActivationClusteringOptions = { ...QUICK, cap: 80, restarts: 2, silhouetteCap: 80 };
+const BRIEF: ActivationClusteringOptions = { ...QUICK, cap: 60, restarts: 2, silhouetteCap: 60 };
 const STUDY: ActivationClusteringOptions = { cap: 600, dimensions: 10, restarts: 5, silhouetteCap: 500 };
 
 /** The clusters of one label in one space. */

@@ -14,7 +14,7 @@ export interface SpectralSignaturesOptions {
 
 const THRESHOLD = 2;
 const QUICK: SpectralSignaturesOptions = { cap: 200, epsilon: 0.1 };
-const BRIEF: SpectralSignaturesOptions = { ...QUICK, cap: 80 };
+const BRIEF: SpectralSignaturesOptions = { ...QUICK, cap: 60 };
 const STUDY: SpectralSignaturesOptions = { cap: 600, epsilon: 0.1 };
 
 /** The spectrum of one label. */
