@@ -369,10 +369,13 @@ export class WideLogistic extends Operands {
 
 /** float32 sums of products: see float/sums.ts. offsets: a byte offset a term from the first tap of a pixel of the padded image;
  * weights: [group][panel][term][8]; bias: eight a panel; block: terms summed by themselves, run: terms whose blocks are;
- * lanes: 32 bytes of its own; depth: channels of the padded image; direct: 1 where the image is read as it is; outputPixelBytes
+ * lanes: 32 bytes of its own; input2: the image that sums start from, or 0; input2ImageBytes: from one of these to the next, 0
+ * where there is but one; depth: channels of the padded image; direct: 1 where the image is read as it is; outputPixelBytes
  * and so on: from one output to the next. */
 @unmanaged
 export class FloatConvolution extends Operands {
+  input2: usize;
+  input2ImageBytes: i32;
   weights: usize;
   bias: usize;
   offsets: usize;

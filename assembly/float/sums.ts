@@ -54,12 +54,21 @@ function product(p: FloatConvolution, pixel: usize, weights: usize, lane: usize,
   return load<f32>(pixel + load<u32>(p.offsets + (k << 2))) * load<f32>(weights + ((k * LANES + lane) << 2));
 }
 
-/** The first product, then in every block sums of four products, and those that fours leave over; the bias last. */
-function sumByFours(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, lane: usize): f32 {
-  let acc = product(p, pixel, weights, lane, 0);
+/** The first product, or what lies at `target`; then in every block sums of four products, and those that fours leave over; the
+ * bias last. */
+function sumByFours(
+  p: FloatConvolution,
+  pixel: usize,
+  weights: usize,
+  bias: f32,
+  target: usize,
+  lane: usize,
+): f32 {
+  const skipped = p.input2 == 0 ? 1 : 0;
+  let acc = p.input2 == 0 ? product(p, pixel, weights, lane, 0) : load<f32>(target);
   for (let first = 0; first < p.terms; first += p.block) {
     const end = <usize>min(first + p.block, p.terms);
-    let k = <usize>max(first, 1);
+    let k = <usize>max(first, skipped);
     for (; k + FOUR <= end; k += FOUR) {
       const pair: f32 = product(p, pixel, weights, lane, k) + product(p, pixel, weights, lane, k + 1);
       const three: f32 = pair + product(p, pixel, weights, lane, k + 2);
@@ -70,15 +79,15 @@ function sumByFours(p: FloatConvolution, pixel: usize, weights: usize, bias: f32
   return acc + bias;
 }
 
-/** What a sum starts from. -0 gives the first product itself. */
+/** What a sum starts from without another image. -0 gives the first product itself. */
 @inline
 function startOf(p: FloatConvolution): f32 {
   return p.biasOrder == VECTOR ? -0.0 : 0;
 }
 
-/** One output by itself. lane: its place among the eight; step: bytes from one weight of it to the next. */
+/** One output by itself. lane: its place among the eight; target: where another image's value lies, if there is one. */
 @inline
-function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, lane: usize): f32 {
+function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, target: usize, lane: usize): f32 {
   if (p.biasOrder == FOUR_SUMS) {
     const even = fourthSum(p, pixel, weights, bias, lane, 0) + fourthSum(p, pixel, weights, 0, lane, 2),
       odd = fourthSum(p, pixel, weights, 0, lane, 1) + fourthSum(p, pixel, weights, 0, lane, 3);
@@ -86,8 +95,9 @@ function sumOne(p: FloatConvolution, pixel: usize, weights: usize, bias: f32, la
   }
   const isLast = p.biasOrder == BIAS_LAST || p.biasOrder == VECTOR,
     goesOn = p.biasOrder == BIAS_FIRST || p.biasOrder == VECTOR,
-    start = startOf(p);
-  let total: f32 = isLast ? start : bias;
+    neutral = startOf(p),
+    start: f32 = p.input2 == 0 ? neutral : load<f32>(target);
+  let total: f32 = isLast ? neutral : bias;
   for (let run = 0; run < p.terms; run += p.run) {
     let part: f32 = isLast ? start : total;
     for (let first = run; first < run + p.run; first += p.block) {
@@ -112,7 +122,8 @@ function settled(p: FloatConvolution, value: v128): v128 {
   return f32x4.add(inside, f32x4.splat(reinterpret<f32>(p.zero)));
 }
 
-/** Eight outputs from one panel. perChannel: each lane reads the channel of its own, else all read the same value. */
+/** Eight outputs from one panel, whose sums start from what lies at `target` if there is another image. perChannel: each lane
+ * reads the channel of its own, else all read the same value. */
 @inline
 function sumEight(
   p: FloatConvolution,
@@ -125,15 +136,19 @@ function sumEight(
   const bias0 = v128.load(bias),
     bias1 = v128.load(bias, 16),
     zero = f32x4.splat(0),
-    start = f32x4.splat(startOf(p)),
+    neutral = f32x4.splat(startOf(p)),
     isLast = p.biasOrder == BIAS_LAST || p.biasOrder == VECTOR,
     goesOn = p.biasOrder == BIAS_FIRST || p.biasOrder == VECTOR;
-  let total0 = isLast ? start : bias0,
-    total1 = isLast ? start : bias1;
+  let total0 = isLast ? neutral : bias0,
+    total1 = isLast ? neutral : bias1;
   let offset = p.offsets;
   for (let run = 0; run < p.terms; run += p.run) {
-    let part0 = isLast ? start : total0,
-      part1 = isLast ? start : total1;
+    let part0 = isLast ? neutral : total0,
+      part1 = isLast ? neutral : total1;
+    if (p.input2 != 0) {
+      part0 = v128.load(target);
+      part1 = v128.load(target, 16);
+    }
     for (let first = run; first < run + p.run; first += p.block) {
       const end = p.offsets + ((<usize>min(first + p.block, run + p.run)) << 2);
       let acc0 = goesOn ? part0 : zero,
@@ -174,6 +189,7 @@ function panel(
   if (ASC_FEATURE_SIMD) {
     if (p.biasOrder != FOUR_SUMS && !isLeft && (!perChannel || count == LANES)) {
       const isWhole = count == LANES;
+      if (!isWhole && p.input2 != 0) memory.copy(p.lanes, output, count << 2);
       sumEight(p, pixel, weights, bias, isWhole ? output : p.lanes, perChannel);
       if (!isWhole) for (let i: usize = 0; i < count << 2; i += 4) store<f32>(output + i, load<f32>(p.lanes + i));
       return;
@@ -182,8 +198,11 @@ function panel(
   for (let lane: usize = 0; lane < count; lane++) {
     const from = perChannel ? pixel + (lane << 2) : pixel;
     const own = load<f32>(bias + (lane << 2));
-    const sum = isLeft ? sumByFours(p, from, weights, own, lane) : sumOne(p, from, weights, own, lane);
-    store<f32>(output + (lane << 2), clampF32(sum, low, high) + zero);
+    const target = output + (lane << 2);
+    const sum = isLeft
+      ? sumByFours(p, from, weights, own, target, lane)
+      : sumOne(p, from, weights, own, target, lane);
+    store<f32>(target, clampF32(sum, low, high) + zero);
   }
 }
 
@@ -198,6 +217,8 @@ function convolve(p: FloatConvolution, perChannel: bool): void {
     outputs = p.output;
   for (let image = 0; image < p.batches; image++, input += imageBytes, outputs += <usize>p.outputImageBytes) {
     const from = padded(p, input);
+    if (p.input2 != 0)
+      memory.copy(outputs, p.input2 + <usize>(image * p.input2ImageBytes), <usize>p.outputImageBytes);
     for (let y = 0; y < p.outputHeight; y++) {
       const row = from + <usize>(y * p.strideHeight * p.paddedWidth) * pixelBytes,
         outputRow = outputs + <usize>(y * p.outputRowBytes);

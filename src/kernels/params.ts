@@ -224,6 +224,8 @@ export const PARAMS = {
   WideLogistic: [...OPERANDS, "elements", "table", "multiplier", "shift"],
   FloatConvolution: [
     ...OPERANDS,
+    "input2",
+    "input2ImageBytes",
     "weights",
     "bias",
     "offsets",

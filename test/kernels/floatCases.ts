@@ -2,7 +2,7 @@
 import type { Window } from "../../src/kernels/args.ts";
 import { BY_ROWS, DYNAMIC_FORMS } from "../../src/kernels/float/dynamic.ts";
 import type { FloatBinary, FloatUnary } from "../../src/kernels/float/elementwise.ts";
-import { FLOAT_FORMS } from "../../src/kernels/float/forms.ts";
+import { FLOAT_FORMS, type FloatForm } from "../../src/kernels/float/forms.ts";
 import type { FLOAT_OPS } from "../../src/kernels/float/ops.ts";
 import type { Random } from "../../src/random.ts";
 import { between, type Case, pick } from "./cases.ts";
@@ -74,6 +74,20 @@ const elementwise = (random: Random) => {
   return { elements, batches: between(random, 1, 3) };
 };
 
+/** What ONNX Runtime's sums may start from: the case with another image, laid out as the output. */
+function withAddend<Args extends Window & { form: FloatForm }>(
+  random: Random,
+  made: Case<Args>,
+  outputDepth: number,
+): Case<Args & { addend?: "image" | "shared" }> {
+  const { args, operands, batches } = made;
+  const addend =
+    args.form === "onnxruntime" ? pick(random, undefined, "image" as const, "shared" as const) : undefined;
+  if (!addend) return made;
+  const length = args.outputHeight * args.outputWidth * outputDepth * (addend === "image" ? batches : 1);
+  return { args: { ...args, addend }, operands: [...operands, floats(random, length)], batches };
+}
+
 export const FLOAT_CASES: FloatCases = {
   CONV_2D(random) {
     const batches = between(random, 1, 2);
@@ -87,11 +101,12 @@ export const FLOAT_CASES: FloatCases = {
     const dilation = pick(random, 1, 1, 2);
     const own = window(random, groups * depth, dilation);
     const outputDepth = groups * outputs;
+    const matrix = pick(random, undefined, undefined, "packed" as const, "plain" as const);
     const args = {
       ...own,
       ...bounds(random),
       form: form(random),
-      matrix: pick(random, undefined, undefined, "packed" as const, "plain" as const),
+      matrix,
       filter: floats(random, outputDepth * own.filterHeight * own.filterWidth * depth),
       bias: pick(random, null, floats(random, outputDepth)),
       outputDepth,
@@ -99,7 +114,8 @@ export const FLOAT_CASES: FloatCases = {
       dilationHeight: dilation,
       dilationWidth: dilation,
     };
-    return { args, operands: [inputOf(random, own, batches)], batches };
+    const made = { args, operands: [inputOf(random, own, batches)], batches };
+    return matrix ? made : withAddend(random, made, outputDepth);
   },
   DEPTHWISE_CONV_2D(random) {
     const batches = between(random, 1, 2);
@@ -117,7 +133,7 @@ export const FLOAT_CASES: FloatCases = {
       dilationHeight: dilation,
       dilationWidth: dilation,
     };
-    return { args, operands: [inputOf(random, own, batches)], batches };
+    return withAddend(random, { args, operands: [inputOf(random, own, batches)], batches }, channels);
   },
   TRANSPOSE_CONV(random) {
     const batches = between(random, 1, 2);

@@ -16,6 +16,9 @@ export type FloatConv2dArgs = Window &
     groups: number;
     dilationHeight: number;
     dilationWidth: number;
+    /** Under onnxruntime, of no FULLY_CONNECTED: sums start from the second operand, laid out as the output; shared: one image
+     * for all. */
+    addend?: "image" | "shared";
   };
 /** filter: 1HWC, as DepthwiseConv2dArgs. */
 export type FloatDepthwiseConv2dArgs = Omit<FloatConv2dArgs, "groups" | "outputDepth" | "matrix"> & {
@@ -202,6 +205,7 @@ function paddedImage(args: ConvArgs, isRead: boolean): PaddedImage {
 type Walk = Pick<
   FloatConv2dArgs,
   | keyof Bounds
+  | "addend"
   | "bias"
   | "inputDepth"
   | "inputHeight"
@@ -257,6 +261,7 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
     bias: kernels.place(bias),
     offsets: kernels.place(offsets),
     lanes: kernels.allocate(PANEL * 4),
+    input2ImageBytes: args.addend === "image" ? layer.outputs.outputImageBytes : 0,
     terms: terms.length,
     block: order.block,
     run: order.run,
@@ -279,19 +284,21 @@ export function prepareSums(kernels: Kernels, args: Walk, layer: Layer): Step {
   };
   return makeStep(kernels, mark, layer.kernel, "FloatConvolution", values, {
     inputBytes: args.inputHeight * args.inputWidth * args.inputDepth * 4,
+    ...(args.addend && { input2Bytes: layer.outputs.outputImageBytes }),
     outputBytes: layer.outputs.outputImageBytes,
     scratchBytes: image.direct ? 0 : image.paddedHeight * image.paddedWidth * depth * 4,
   });
 }
 
-/** One product after the other from the first on; where isLeft, by fours after it and in every further block. */
-function vectorSum(products: readonly number[], block: number, isLeft: boolean): number {
-  let sum = products[0];
+/** One product after the other, from the addend or without it the first product on; where isLeft, by fours in every block. */
+function vectorSum(products: readonly number[], block: number, isLeft: boolean, addend?: number): number {
+  const skipped = addend === undefined ? 1 : 0;
+  let sum = addend ?? products[0];
   const add = (some: readonly number[]) => {
     sum = f32(sum + some.slice(1).reduce((acc, each) => f32(acc + each), some[0]));
   };
   for (let first = 0; first < products.length; first += block) {
-    const own = products.slice(first === 0 ? 1 : first, first + block);
+    const own = products.slice(Math.max(first, skipped), first + block);
     const fours = isLeft ? own.length & ~3 : 0;
     for (let k = 0; k < fours; k += 4) add(own.slice(k, k + 4));
     for (const each of own.slice(fours)) add([each]);
@@ -299,14 +306,16 @@ function vectorSum(products: readonly number[], block: number, isLeft: boolean):
   return sum;
 }
 
-/** start: the bias; product: of a term, 0 where it lies in the padding; isLeft: of the last outputs of a plane. */
+/** start: the bias; product: of a term, 0 where it lies in the padding; isLeft: of the last outputs of a plane; addend: what
+ * sums whose bias comes last start from. */
 export function sumInOrder(
   { terms, block, run, bias }: Order,
   start: number,
   product: (term: Term) => number,
   isLeft = false,
+  addend?: number,
 ): number {
-  if (bias === "vector") return f32(vectorSum(terms.map(product), block, isLeft) + start);
+  if (bias === "vector") return f32(vectorSum(terms.map(product), block, isLeft, addend) + start);
   const added = (some: readonly Term[], from: number) =>
     some.reduce((acc, term) => f32(acc + product(term)), from);
   const every = (at: number, from: number) =>
@@ -325,7 +334,7 @@ export function sumInOrder(
   if (bias === "first-of-blocks") return blocks(terms, start);
   let total = 0;
   for (let first = 0; first < terms.length; first += run)
-    total = f32(total + blocks(terms.slice(first, first + run), 0));
+    total = f32(total + blocks(terms.slice(first, first + run), addend ?? 0));
   return f32(total + start);
 }
 
@@ -335,11 +344,12 @@ function reference(
     outputDepth: number;
     source(channel: number, term: number): number;
   },
-  [input]: readonly Values[],
+  [input, input2]: readonly Values[],
   batches: number,
 ): Float32Array {
   const { outputHeight, outputWidth, inputHeight, inputWidth, inputDepth } = args;
   const { order, weight, outputDepth, source } = layer;
+  const addend = (index: number) => args.addend && Number(input2[index % input2.length]);
   return Float32Array.from({ length: batches * outputHeight * outputWidth * outputDepth }, (_, index) => {
     const channel = index % outputDepth;
     const pixel = Math.floor(index / outputDepth);
@@ -356,7 +366,8 @@ function reference(
       const at = ((image * inputHeight + y) * inputWidth + x) * inputDepth + source(channel, term.channel);
       return term.none ? 0 : f32((inside ? Number(input[at]) : 0) * weight(channel, term));
     };
-    const value = sumInOrder(order, args.bias?.[channel] ?? withoutBias(order), product, isLeft);
+    const bias = args.bias?.[channel] ?? withoutBias(order);
+    const value = sumInOrder(order, bias, product, isLeft, addend(index));
     return bounded(isLeft ? { ...args, zero: -0 } : args, value);
   });
 }
