@@ -4,6 +4,7 @@ import type { Kernels } from "../kernels/module.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type Lifetime, planArena } from "./arena.ts";
 import { refuseFamily } from "./families.ts";
+import { fuseResiduals } from "./float/residual.ts";
 import { type DType, elements, type Graph, type Node, type Tensor } from "./graph.ts";
 import { siteOf } from "./lower.ts";
 import { outputShape } from "./shapes.ts";
@@ -73,8 +74,12 @@ export function compile(
     return reason === "" ? [] : [`${i} ${node.op} ${node.name.slice(0, NAME_SHOWN)}: ${reason}`];
   });
   if (refused.length > 0) throw new UnsupportedOpError(`${graph.name} on ${profile.id}`, refused);
-  const steps = sites.map(({ row, site }) => row!.lower(site));
-  return bindPlan(graph, profile, kernels, steps, options);
+  const fused = fuseResiduals(graph, profile, options.keep);
+  const steps = fused.nodes.map((node) => {
+    const { row, site } = siteOf(fused, node, kernels, profile);
+    return row!.lower(site);
+  });
+  return { ...bindPlan(fused, profile, kernels, steps, options), graph };
 }
 
 /** The run loop takes inputs by the image: all have as many. */
@@ -161,7 +166,9 @@ function bindPlan(
   const runnable = graph.nodes.flatMap((node, i) => {
     const step = steps[i];
     if (step === null) return [];
-    const [input, input2] = node.inputs;
+    const input = node.inputs[0];
+    // Of a convolution behind its constants.
+    const input2 = node.inputs.at(-1)!;
     // A key of a field that the block lacks would write before it.
     const second = step.input2Bytes === undefined ? {} : { input2: address(input2) };
     const place = (id: number) => (of.has(id) ? address(id) : 0);

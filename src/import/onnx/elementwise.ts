@@ -17,7 +17,8 @@ const unary =
 const none = () => ({});
 const same: Row = (site) => [site.value(0)];
 
-/** A constant as the second operand of an activation in layout `order`: [C] for one value a channel. */
+/** A constant as the second operand of an activation in layout `order`: [C] for one value a channel, four dimensions for an image
+ * that ONNX Runtime's FusedConv may start from. */
 function operand(
   site: Site,
   constant: Constant,
@@ -36,7 +37,9 @@ function operand(
   const lead = laid.dims.findIndex((size) => size !== 1);
   const kept = lead < 0 ? [1] : laid.dims.slice(lead);
   if (lead === 0 && order.length > 1) refuse("a constant with another value for each image");
-  return builder.constant(keepsRank ? laid : builder.reshaped(laid, kept));
+  const isWhole = constant.dims.length === 4 && laid.dims.every((size, i) => size === shape[i]);
+  const isImage = isWhole && kept.length > 1;
+  return builder.constant(keepsRank || isImage ? laid : builder.reshaped(laid, kept));
 }
 
 /** Two operands as tensors of one layout; at most one is a constant, second where that is the same, or is broadcast. */

@@ -1,13 +1,16 @@
 /** One lowering an op on float32 activations, in the order of the profile's ops.float. */
+import type { Step } from "../../kernels/args.ts";
 import type { FloatUnary } from "../../kernels/float/elementwise.ts";
 import type { Bounds, FloatForm } from "../../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../../kernels/float/ops.ts";
+import type { FloatConv2dArgs } from "../../kernels/float/sums.ts";
 import { phaseCount } from "../../kernels/float/transposeConv.ts";
 import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
 import { hasDelegatedSize } from "../delegate.ts";
 import { elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
 import { floatMatMul } from "../matmul.ts";
+import { bindConstant } from "../operands.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
 import { transposedWindow } from "../transposed.ts";
 import { windowArgs } from "../wide/site.ts";
@@ -40,6 +43,16 @@ const weightsOf = ({ inputs: [, filter, bias] }: Site) => ({
 /** ONNX Runtime computes the activation with the convolution. */
 const convolutionBounds = (site: Site) => boundsOf(site, ["xnnpack", "onnxruntime"]);
 
+/** prepare: of sums that start from the image that ./residual.ts put behind the operands, if it did. */
+function withAddend(
+  { inputs: [, , , addend], kernels }: Site,
+  prepare: (own: Pick<FloatConv2dArgs, "addend">) => Step,
+): Step {
+  if (!addend) return prepare({});
+  if (!addend.data) return prepare({ addend: "image" });
+  return bindConstant(kernels.place(addend.data as Float32Array), prepare({ addend: "shared" }));
+}
+
 const conv2d: Lowering<"CONV_2D"> = {
   refuse: (site) =>
     first(
@@ -58,7 +71,8 @@ const conv2d: Lowering<"CONV_2D"> = {
       dilationWidth: attributes.dilationWidth,
     };
     if (isDynamic(site)) return prepareDynamic(site, "CONV_2D", args, rowsOfDynamic(args));
-    return FLOAT_OPS.CONV_2D.prepare(kernels, { ...args, ...weightsOf(site), form: formOf(site) });
+    const own = { ...args, ...weightsOf(site), form: formOf(site) };
+    return withAddend(site, (addend) => FLOAT_OPS.CONV_2D.prepare(kernels, { ...own, ...addend }));
   },
 };
 
@@ -82,12 +96,8 @@ const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
     };
     const channels = { outputDepth: filter.shape[3], groups: x.shape[3] };
     if (isDynamic(site)) return prepareDynamic(site, "DEPTHWISE_CONV_2D", { ...args, ...channels });
-    return FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, {
-      ...args,
-      ...weightsOf(site),
-      form: formOf(site),
-      depthMultiplier,
-    });
+    const own = { ...args, ...weightsOf(site), form: formOf(site), depthMultiplier };
+    return withAddend(site, (addend) => FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, { ...own, ...addend }));
   },
 };
 
