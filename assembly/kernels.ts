@@ -54,14 +54,13 @@ export { conv_2d_dynamic_f32 } from "./float/dynamic";
 export { batch_matmul_f32, batch_matmul_s8 } from "./matmul";
 export { affine_f32, binary_f32, unary_f32 } from "./float/elementwise";
 export {
-  average_pool_2d_f32,
   log_softmax_ordered_f32,
-  max_pool_2d_f32,
   mean_f32,
   pad_f32,
   resize_bilinear_f32,
   softmax_f32,
 } from "./float/reduce";
+export { average_pool_2d_f32, max_pool_2d_f32 } from "./float/pools";
 export { conv_2d_f32, depthwise_conv_2d_f32 } from "./float/sums";
 export { conv_2d_s16, depthwise_conv_2d_s16, fully_connected_s16 } from "./wide/convolution";
 export { dequantize_s16_f32, pad_s16, quantize_f32_s16 } from "./wide/convert";

@@ -384,7 +384,9 @@ export class FloatConvolution extends Operands {
   block: i32;
   run: i32;
   biasOrder: i32;
-  left: i32;
+  fused: i32;
+  treeRows: i32;
+  treeByPixel: i32;
   groups: i32;
   groupDepth: i32;
   groupBytes: i32;
@@ -436,6 +438,7 @@ export class FloatAffine extends Operands {
 @unmanaged
 export class FloatPool extends PoolWindow {
   form: i32;
+  order: i32;
   zero: i32;
 }
 

@@ -5,9 +5,11 @@ import {
   hardSwishXnnpack,
   logisticLibm,
   logisticMlas,
+  logisticMlasFused,
   logisticXnnpack,
   tanhLibm,
   tanhMlas,
+  tanhMlasFused,
   tanhXnnpack,
 } from "./functions";
 import { clampF32 } from "./sums";
@@ -27,6 +29,8 @@ const TANH_LIBM: i32 = 5;
 const TANH_XNNPACK: i32 = 6;
 const TANH_MLAS: i32 = 7;
 const HARD_SWISH_TFLITE: i32 = 8;
+const HARD_SWISH_XNNPACK: i32 = 9;
+const LOGISTIC_MLAS_FUSED: i32 = 10;
 
 @inline
 function combine(operator: i32, a: f32, b: f32): f32 {
@@ -76,8 +80,12 @@ function apply(operator: i32, x: f32, low: f32, high: f32, zero: f32): f32 {
       return tanhMlas(x);
     case HARD_SWISH_TFLITE:
       return hardSwishTflite(x);
-    default:
+    case HARD_SWISH_XNNPACK:
       return hardSwishXnnpack(x);
+    case LOGISTIC_MLAS_FUSED:
+      return logisticMlasFused(x);
+    default:
+      return tanhMlasFused(x);
   }
 }
 

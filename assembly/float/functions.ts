@@ -1,4 +1,6 @@
-/** Functions of one float32, every operation rounded by itself: the same bits in both builds and in every engine. */
+/** Functions of one float32, every operation rounded by itself or fused as the runtime has it: the same bits in both builds and
+ * in every engine. */
+import { fused } from "./fused";
 
 /** Of x <= 0. Source: XNNPACK 75db3c0 f32-raddstoreexpminusmax-wasmsimd-rr2-p5; f32-vsigmoid-wasmsimd-rr2-p5 too. */
 export function expXnnpack(x: f32): f32 {
@@ -33,6 +35,24 @@ export function expMlas(x: f32): f32 {
   return sum * reinterpret<f32>((reinterpret<i32>(biased) << 23) + 0x3f800000);
 }
 
+/** The same with fused multiply-adds. isWide: down to the least float32, else to the least normal one.
+ * Source: mlas x86_64/TransKernelFma3.S; TransKernelAvx512F.S. */
+export function expMlasFused(x: f32, isWide: bool): f32 {
+  const magic: f32 = 12582912;
+  let t: f32 = max<f32>(x, isWide ? -103.9720840454 : -88.37625885009766);
+  const n: f32 = fused(t, 1.4426950216293335, magic) - magic;
+  t = fused(n, -0.693145751953125, t);
+  t = fused(n, -0.000001428606765330187, t);
+  let sum = fused(t, 0.0013780593872070312, 0.008373124524950981);
+  sum = fused(sum, t, 0.041669536381959915);
+  sum = fused(sum, t, 0.166664719581604);
+  sum = fused(sum, t, 0.49999985098838806);
+  sum = fused(sum, t, 1);
+  sum = fused(sum, t, 1);
+  if (isWide) return <f32>(<f64>sum * reinterpret<f64>((<i64>n + 1023) << 52));
+  return sum * reinterpret<f32>((<i32>n + 127) << 23);
+}
+
 /** Source: TFLite f674577 reference/logistic.h with expf of ARM's optimized-routines (glibc, musl, newlib). */
 export function logisticLibm(x: f32): f32 {
   if (x > 16.619047164916992) return 1;
@@ -61,6 +81,23 @@ export function logisticMlas(x: f32): f32 {
   q = q * s + 1.70198817374094e-3;
   q = q * s + 1.16817656904453e-1;
   q = q * s + 9.93151921023180e-1;
+  return min<f32>(max<f32>(p / q + 0.5, 0), 1);
+}
+
+/** Source: mlas x86_64/LogisticKernelFma3.S. */
+export function logisticMlasFused(x: f32): f32 {
+  const v = min<f32>(max<f32>(x, -18), 18),
+    s: f32 = v * v;
+  let p = fused(s, 4.37031012579801e-11, 1.15627324459942e-7);
+  p = fused(p, s, 6.08574864600143e-5);
+  p = fused(p, s, 8.51377133304701e-3);
+  p = fused(p, s, 2.48287947061529e-1);
+  p = p * v;
+  let q = fused(s, 6.10247389755681e-13, 5.76102136993427e-9);
+  q = fused(q, s, 6.29106785017040e-6);
+  q = fused(q, s, 1.70198817374094e-3);
+  q = fused(q, s, 1.16817656904453e-1);
+  q = fused(q, s, 9.93151921023180e-1);
   return min<f32>(max<f32>(p / q + 0.5, 0), 1);
 }
 
@@ -99,6 +136,23 @@ export function tanhMlas(x: f32): f32 {
   let q: f32 = s * 1.19825839466702e-6 + 1.18534705686654e-4;
   q = q * s + 2.26843463243900e-3;
   q = q * s + 4.89352518554385e-3;
+  return p / q;
+}
+
+/** Source: mlas x86_64/TanhKernelFma3.S. */
+export function tanhMlasFused(x: f32): f32 {
+  const v = min<f32>(max<f32>(x, -9), 9),
+    s: f32 = v * v;
+  let p = fused(s, -2.76076847742355e-16, 2.00018790482477e-13);
+  p = fused(p, s, -8.60467152213735e-11);
+  p = fused(p, s, 5.12229709037114e-8);
+  p = fused(p, s, 1.48572235717979e-5);
+  p = fused(p, s, 6.37261928875436e-4);
+  p = fused(p, s, 4.89352455891786e-3);
+  p = p * v;
+  let q = fused(s, 1.19825839466702e-6, 1.18534705686654e-4);
+  q = fused(q, s, 2.26843463243900e-3);
+  q = fused(q, s, 4.89352518554385e-3);
   return p / q;
 }
 

@@ -1,110 +1,19 @@
-/** float32: pools, means and softmax, whose sums have the order of the runtime. */
-import { FloatPool, FloatReduce, FloatResize, Pad } from "../params";
-import { expMlas, expXnnpack } from "./functions";
-import { clampF32 } from "./sums";
+/** float32: means and softmax, whose sums have the order of the runtime. */
+import { FloatReduce, FloatResize, Pad } from "../params";
+import { expMlas, expMlasFused, expXnnpack } from "./functions";
 
 /** The runtimes, as src/kernels/float/forms.ts numbers them. */
 const TFLITE: i32 = 0;
 const XNNPACK: i32 = 1;
+const ONNXRUNTIME: i32 = 2;
+const ONNXRUNTIME_AVX2: i32 = 3;
 
-/** A tap of the window, 0 outside of the image. */
-@inline
-function tap(p: FloatPool, input: usize, y: i32, x: i32): f32 {
-  const inside = y >= 0 && x >= 0 && y < p.inputHeight && x < p.inputWidth;
-  return inside ? load<f32>(input + ((<usize>((y * p.inputWidth + x) * p.inputDepth)) << 2)) : 0;
-}
-
-/** Row by row. */
-function sumOfRows(p: FloatPool, input: usize, top: i32, left: i32): f32 {
-  let sum: f32 = 0;
-  for (let y = top; y < top + p.filterHeight; y++)
-    for (let x = left; x < left + p.filterWidth; x++) sum += tap(p, input, y, x);
-  return sum;
-}
-
-/** Columns by themselves, then from left to right. Source: ONNX Runtime 1.30.0 mlas pooling.cpp, strides of at most 2. */
-function sumOfColumns(p: FloatPool, input: usize, top: i32, left: i32): f32 {
-  let sum: f32 = 0;
-  for (let x = left; x < left + p.filterWidth; x++) {
-    let column: f32 = 0;
-    for (let y = top; y < top + p.filterHeight; y++) column += tap(p, input, y, x);
-    sum += column;
-  }
-  return sum;
-}
-
-/** Tap k, column after column; 0 behind the last. */
-@inline
-function columnTap(p: FloatPool, input: usize, top: i32, left: i32, k: i32): f32 {
-  if (k >= p.filterHeight * p.filterWidth) return 0;
-  return tap(p, input, top + (k % p.filterHeight), left + k / p.filterHeight);
-}
-
-/** Nine taps as a tree, then the next nine. Source: XNNPACK f32-avgpool-9p, executed on LiteRT.js 2.5.3. */
-function sumByNines(p: FloatPool, input: usize, top: i32, left: i32): f32 {
-  let sum: f32 = 0;
-  for (let k = 0, end = p.filterHeight * p.filterWidth; k < end; k += 9) {
-    const sum01 = columnTap(p, input, top, left, k) + columnTap(p, input, top, left, k + 1),
-      sum23 = columnTap(p, input, top, left, k + 2) + columnTap(p, input, top, left, k + 3),
-      sum45 = columnTap(p, input, top, left, k + 4) + columnTap(p, input, top, left, k + 5),
-      sum67 = columnTap(p, input, top, left, k + 6) + columnTap(p, input, top, left, k + 7),
-      sum018: f32 = sum01 + columnTap(p, input, top, left, k + 8);
-    const nine: f32 = sum23 + sum45 + (sum018 + sum67);
-    sum = k == 0 ? nine : sum + nine;
-  }
-  return sum;
-}
-
-/** The mean of the taps inside the image. */
-function averageOf(p: FloatPool, input: usize, top: i32, left: i32): f32 {
-  const rows = min(top + p.filterHeight, p.inputHeight) - max(top, 0),
-    columns = min(left + p.filterWidth, p.inputWidth) - max(left, 0);
-  const count = <f32>(rows * columns);
-  if (p.form == TFLITE) return sumOfRows(p, input, top, left) / count;
-  if (p.form == XNNPACK) return sumByNines(p, input, top, left) * (1 / count);
-  const sum = p.strideWidth > 2 ? sumOfRows(p, input, top, left) : sumOfColumns(p, input, top, left);
-  return sum / count;
-}
-
-/** NaN counts, and 0 is above -0, unless TFLite compares: there the first of both stays. */
-function maximumOf(p: FloatPool, input: usize, top: i32, left: i32): f32 {
-  let most = -f32.MAX_VALUE;
-  for (let y = max(top, 0), end = min(top + p.filterHeight, p.inputHeight); y < end; y++)
-    for (let x = max(left, 0), last = min(left + p.filterWidth, p.inputWidth); x < last; x++) {
-      const value = tap(p, input, y, x);
-      if (p.form == TFLITE) most = value > most ? value : most;
-      else most = max<f32>(most, value);
-    }
-  return most;
-}
-
-@inline
-function pool(p: FloatPool, isAverage: bool): void {
-  const low = reinterpret<f32>(p.activationMin),
-    high = reinterpret<f32>(p.activationMax),
-    zero = reinterpret<f32>(p.zero);
-  const imageBytes = (<usize>(p.inputHeight * p.inputWidth * p.inputDepth)) << 2;
-  let input = p.input,
-    output = p.output;
-  for (let image = 0; image < p.batches; image++, input += imageBytes)
-    for (let y = 0; y < p.outputHeight; y++)
-      for (let x = 0; x < p.outputWidth; x++)
-        for (let channel = 0; channel < p.inputDepth; channel++, output += 4) {
-          const top = y * p.strideHeight - p.padTop,
-            left = x * p.strideWidth - p.padLeft,
-            from = input + ((<usize>channel) << 2);
-          const value = isAverage ? averageOf(p, from, top, left) : maximumOf(p, from, top, left);
-          store<f32>(output, clampF32(value, low, high) + zero);
-        }
-}
-
-export function average_pool_2d_f32(params: usize): void {
-  pool(changetype<FloatPool>(params), true);
-}
-
-export function max_pool_2d_f32(params: usize): void {
-  pool(changetype<FloatPool>(params), false);
-}
+/** Orders of a mean, as src/kernels/float/reduce.ts numbers them. */
+const MEAN_XNNPACK: i32 = 1;
+const FOUR_LANES: i32 = 2;
+const VECTORS: i32 = 3;
+const FOURS: i32 = 4;
+const COLUMNS: i32 = 5;
 
 /** lane0 + lane2, lane1 + lane3 of four sums at `lanes`. */
 @inline
@@ -167,25 +76,94 @@ function sumBySixteens(lanes: usize, from: usize, count: i32): f32 {
   return count & 1 ? sum + load<f32>(rest + ((<usize>(count & 2)) << 2)) : sum;
 }
 
-/** Of the elements at [reducedOuter][inner][reducedInner], where inner is one. */
-function meanOf(p: FloatReduce, from: usize): f32 {
+/** The same from `start` on by two vectors in turn, what is before them after them. Source: Eigen's redux, of SSE. */
+function sumByVectors(lanes: usize, from: usize, stride: usize, start: i32, count: i32): f32 {
+  const fours = (count - start) & ~3,
+    eights = fours & ~7,
+    end = start + fours;
+  if (fours == 0) {
+    let sum = load<f32>(from);
+    for (let i = 1; i < count; i++) sum += load<f32>(from + <usize>i * stride);
+    return sum;
+  }
+  for (let lane = 0; lane < 4; lane++) {
+    const at = from + <usize>(start + lane) * stride;
+    let sum = load<f32>(at);
+    if (eights > 0) {
+      let second = load<f32>(at + 4 * stride);
+      for (let i = 8; i < eights; i += 8) {
+        sum += load<f32>(at + <usize>i * stride);
+        second += load<f32>(at + <usize>(i + 4) * stride);
+      }
+      sum += second;
+      if (eights < fours) sum += load<f32>(at + <usize>eights * stride);
+    }
+    store<f32>(lanes + ((<usize>lane) << 2), sum);
+  }
+  let sum = evenSum(lanes) + oddSum(lanes);
+  for (let i = 0; i < start; i++) sum += load<f32>(from + <usize>i * stride);
+  for (let i = end; i < count; i++) sum += load<f32>(from + <usize>i * stride);
+  return sum;
+}
+
+/** Element k of those at [reducedOuter][inner][reducedInner], where inner is one. */
+@inline
+function reducedAt(p: FloatReduce, from: usize, k: i32): f32 {
+  const at = (k / p.reducedInner) * p.inner * p.reducedInner + (k % p.reducedInner);
+  return load<f32>(from + ((<usize>at) << 2));
+}
+
+/** Four by themselves, then added; the last two and one too. Source: ONNX Runtime 1.30.0 mlas SgemmKernelM1Avx.S, by ones. */
+function sumOfFours(p: FloatReduce, from: usize, count: i32): f32 {
+  let sum: f32 = 0;
+  for (let k = 0; k < count; ) {
+    const left = count - k,
+      end = k + (left >= 4 ? 4 : left >= 2 ? 2 : 1);
+    let own = reducedAt(p, from, k);
+    for (k++; k < end; k++) own += reducedAt(p, from, k);
+    sum = own + sum;
+  }
+  return sum;
+}
+
+/** The first by itself, then by fours. Source: ONNX Runtime 1.30.0 mlas SgemvKernelWasmSimd.cpp, by ones. */
+function sumOfLastColumn(p: FloatReduce, from: usize, count: i32): f32 {
+  let sum = reducedAt(p, from, 0),
+    k = 1;
+  for (; k + 4 <= count; k += 4) {
+    const four: f32 = reducedAt(p, from, k) + reducedAt(p, from, k + 1);
+    sum += four + reducedAt(p, from, k + 2) + reducedAt(p, from, k + 3);
+  }
+  for (; k < count; k++) sum += reducedAt(p, from, k);
+  return sum;
+}
+
+/** Of the elements at [reducedOuter][inner][reducedInner], where inner is one. index: of the mean in its image. */
+function meanOf(p: FloatReduce, from: usize, index: i32): f32 {
   const rowStride = (<usize>(p.inner * p.reducedInner)) << 2,
-    count = <f32>(p.reducedOuter * p.reducedInner),
+    elements = p.reducedOuter * p.reducedInner,
+    count = <f32>elements,
     inverse: f32 = 1 / count;
-  if (p.form == XNNPACK && p.reducedInner > 1) {
+  if (p.form == MEAN_XNNPACK && p.reducedInner > 1) {
     let sum: f32 = 0;
     for (let row = 0; row < p.reducedOuter; row++)
       sum += sumBySixteens(p.scratch, from + <usize>row * rowStride, p.reducedInner) * inverse;
     return sum;
   }
-  if (p.form > XNNPACK && p.reducedInner == 1)
-    return sumByFours(p.scratch, from, rowStride, p.reducedOuter) / count;
-  if (p.form > XNNPACK && p.reducedOuter == 1) return sumByFours(p.scratch, from, 4, p.reducedInner) / count;
+  const isColumn = p.reducedInner == 1,
+    stride: usize = isColumn ? rowStride : 4;
+  if (isColumn || p.reducedOuter == 1) {
+    if (p.form == FOUR_LANES) return sumByFours(p.scratch, from, stride, elements) / count;
+    const start = min(-(index * elements) & 3, elements);
+    if (p.form == VECTORS) return sumByVectors(p.scratch, from, stride, start, elements) / count;
+  }
+  if (p.form == FOURS) return sumOfFours(p, from, elements) / count;
+  if (p.form == COLUMNS && index % p.inner >= (p.inner & ~3)) return sumOfLastColumn(p, from, elements) / count;
   let sum: f32 = 0;
   for (let row = 0; row < p.reducedOuter; row++)
     for (let i = 0; i < p.reducedInner; i++)
       sum += load<f32>(from + <usize>row * rowStride + ((<usize>i) << 2));
-  return p.form == XNNPACK ? sum * inverse : sum / count;
+  return p.form == MEAN_XNNPACK ? sum * inverse : sum / count;
 }
 
 /** An image is [outer][reducedOuter][inner][reducedInner]. */
@@ -193,17 +171,33 @@ export function mean_f32(params: usize): void {
   const p = changetype<FloatReduce>(params);
   const row = (<usize>p.reducedInner) << 2,
     block = row * <usize>(p.reducedOuter * p.inner);
-  let output = p.output,
-    input = p.input;
+  let input = p.input,
+    output = p.output;
   for (let outer = 0, end = p.batches * p.outer; outer < end; outer++, input += block)
-    for (let inner: usize = 0; inner < <usize>p.inner; inner++, output += 4)
-      store<f32>(output, meanOf(p, input + inner * row));
+    for (let inner = 0; inner < p.inner; inner++, output += 4)
+      store<f32>(output, meanOf(p, input + <usize>inner * row, (outer % p.outer) * p.inner + inner));
 }
 
 @inline
 function exponential(form: i32, x: f32): f32 {
   if (form == TFLITE) return NativeMathf.exp(x);
-  return form == XNNPACK ? expXnnpack(x) : expMlas(x);
+  if (form == XNNPACK) return expXnnpack(x);
+  return form == ONNXRUNTIME ? expMlas(x) : expMlasFused(x, form > ONNXRUNTIME_AVX2);
+}
+
+/** `count` lanes, halved to eight of them, then neighbours. Source: mlas x86_64/TransKernelFma3.S, TransKernelAvx512F.S. */
+function sumOfLanes(lanes: usize, from: usize, values: i32, count: i32): f32 {
+  memory.fill(lanes, 0, 64);
+  for (let i = 0; i < values; i++) {
+    const at = lanes + ((<usize>(i & (count - 1))) << 2);
+    store<f32>(at, load<f32>(at) + load<f32>(from + ((<usize>i) << 2)));
+  }
+  if (count == 16)
+    for (let lane: usize = 0; lane < 32; lane += 4)
+      store<f32>(lanes + lane, load<f32>(lanes + lane) + load<f32>(lanes + lane, 32));
+  const low: f32 = load<f32>(lanes) + load<f32>(lanes, 4) + (load<f32>(lanes, 8) + load<f32>(lanes, 12)),
+    high: f32 = load<f32>(lanes, 16) + load<f32>(lanes, 20) + (load<f32>(lanes, 24) + load<f32>(lanes, 28));
+  return low + high;
 }
 
 /** Exponentials of the differences to the greatest, at `target`; returns their sum. */
@@ -218,7 +212,8 @@ function exponentials(p: FloatReduce, row: usize, target: usize, most: f32): f32
   }
   if (p.form == TFLITE) return sum;
   if (p.form == XNNPACK) return sumOfExponentials(p.scratch, target, p.reducedInner);
-  return sumByFours(p.scratch, target, 4, p.reducedInner);
+  if (p.form == ONNXRUNTIME) return sumByFours(p.scratch, target, 4, p.reducedInner);
+  return sumOfLanes(p.scratch, target, p.reducedInner, p.form == ONNXRUNTIME_AVX2 ? 8 : 16);
 }
 
 function greatest(row: usize, count: i32): f32 {

@@ -6,7 +6,7 @@ import { makeStep } from "./step.ts";
 /** int8 codes stand for uint8: 128 less. */
 export type CastType = "int8" | "uint8" | "int16" | "int32" | "float32";
 
-/** What float32 is limited to before its low bits are taken, inclusive, and what NaN becomes. */
+/** What float32 is limited to before its low 32 bits, then those of the type are taken, inclusive, and what NaN becomes. */
 interface Limits {
   low: number;
   high: number;
@@ -18,14 +18,20 @@ const UINT32: Limits = { low: 0, high: 2 ** 32 - 1, nan: 0 };
 /** A conversion to 32 bits, signed or not, whose low bits are kept: C++ says nothing of what does not fit. */
 const CONVERTED = { int8: INT32, uint8: UINT32, int16: INT32, int32: INT32 };
 
+/** x86's: what does not fit is the least. */
+const CVTTSS2SI: Limits = { low: -(2 ** 31), high: 2 ** 31, nan: -(2 ** 31) };
+const CONVERTED_BY_CVTTSS2SI = { int8: CVTTSS2SI, uint8: CVTTSS2SI, int16: CVTTSS2SI, int32: CVTTSS2SI };
+
 /**
  * tflite: TFLM 90b983c, cast.cc, a C++ conversion; out of range what VCVT of ARMv7-M and ARM's run-time ABI give.
  * xnnpack: as LiteRT.js 2.5.3 does it, since XNNPACK takes no such node. onnxruntime: ONNX Runtime 1.30.0, cast_op.cc, a C++
- * conversion that WebAssembly saturates.
+ * conversion that WebAssembly saturates and x86 does by CVTTSS2SI.
  */
 const LIMITS: Record<FloatForm, Record<Exclude<CastType, "float32">, Limits>> = {
   tflite: CONVERTED,
   onnxruntime: CONVERTED,
+  "onnxruntime-avx2": CONVERTED_BY_CVTTSS2SI,
+  "onnxruntime-avx512": CONVERTED_BY_CVTTSS2SI,
   xnnpack: {
     int8: INT32,
     uint8: { low: 0, high: 255, nan: 0 },

@@ -2,6 +2,7 @@
 
 import type { Output } from "./args.ts";
 import { type ArithmeticName, requantizationOf } from "./arithmetics.ts";
+import { fusedMultiplyAdd, toInt32 } from "./fused.ts";
 import { addMultipliers, addMultipliersXnnpack, clamp, requantize, roundHalfEven } from "./requantize.ts";
 import { channelOf } from "./requantizers.ts";
 import { requantizeNeon } from "./rounding.ts";
@@ -14,6 +15,8 @@ export interface Pair extends Output {
   input1Offset: number;
   input2Offset: number;
   sign: 1 | -1;
+  /** The kernel's first operand is the second here: its product is the last that is added. */
+  isSwapped: boolean;
   /** 128 where the runtime's codes are uint8, which are 128 less here: a float sum with the zero point rounds as theirs. */
   codeOffset: number;
   /** Two float32 values that are quantized after it: ONNX Runtime, where it has no integer node. */
@@ -39,13 +42,22 @@ function addOnnxRuntime(p: Pair): Combine {
   };
 }
 
-/** Ratios to the output scale and fused multiply-adds. Source: the same, x86. A double holds the sum of a product of 33
- * bits and a float32 of a like magnitude exactly. */
+/** Ratios to the output scale, codes and zero points as they are, multiply-adds fused: in the constant part by the compiler.
+ * Source: mlas intrinsics/avx2/qladd_avx2.cpp 2c12538; onnxruntime-node 1.30.0 executed. */
 function addOnnxRuntimeX86(p: Pair): Combine {
-  const [r1, r2] = [f32(p.scale1 / p.outputScale), f32((p.sign * p.scale2) / p.outputScale)];
-  const zeros = f32(f32(r1 * -p.input1Offset) + f32(r2 * -p.input2Offset));
-  const constant = f32(p.outputOffset - zeros);
-  return (a, b) => clampTo(p, roundHalfEven(f32(a * r1 + f32(b * r2 + constant))));
+  if (p.isReal) return addOnnxRuntime(p);
+  const ends = [
+    { ratio: f32(p.scale1 / p.outputScale), zero: p.codeOffset - p.input1Offset },
+    { ratio: f32(p.scale2 / p.outputScale), zero: p.codeOffset - p.input2Offset },
+  ];
+  const [x, y] = p.isSwapped ? ends.reverse() : ends;
+  const zeros = fusedMultiplyAdd(x.ratio, x.zero, f32(y.ratio * y.zero));
+  const constant = f32(p.outputOffset + p.codeOffset - zeros);
+  return (a, b) => {
+    const [last, first] = (p.isSwapped ? [b, a] : [a, b]).map((code) => code + p.codeOffset);
+    const sum = fusedMultiplyAdd(last, x.ratio, fusedMultiplyAdd(first, y.ratio, constant));
+    return clampTo(p, toInt32(roundHalfEven(sum)) - p.codeOffset);
+  };
 }
 
 /** XNNPACK's 21-bit multipliers with ties away from zero. Source: QNNPACK add in torch 1.13.1, executed. */
@@ -96,19 +108,31 @@ export const ADD_FORMS = {
   saturating: addSaturating,
 } as const satisfies Record<string, (pair: Pair) => Combine>;
 
-/** Float32 product with one scale, zero point added before rounding. Source: onnxruntime 1.30.0 QLinearMul, executed. */
-export function multiplyOnnxRuntime(p: Pair): Combine {
+/** Product of the real values in float32, divided by the output scale, zero point added before rounding.
+ * Source: the generic code of mlas qlmul.cpp 22d8289; onnxruntime-web 1.30.0 executed. */
+function multiplyOnnxRuntime(p: Pair): Combine {
   const [s1, s2, so] = [f32(p.scale1), f32(p.scale2), f32(p.outputScale)];
-  const scale = f32(f32(s1 * s2) / so);
   return (a, b) => {
-    if (p.isReal) {
-      const real = f32(f32(s1 * (a + p.input1Offset)) * f32(s2 * (b + p.input2Offset)));
-      return clampTo(p, withZeroPoint(p, f32(real / so)));
-    }
-    const product = (a + p.input1Offset) * (b + p.input2Offset);
-    return clampTo(p, withZeroPoint(p, f32(product * scale)));
+    const real = f32(f32(s1 * (a + p.input1Offset)) * f32(s2 * (b + p.input2Offset)));
+    return clampTo(p, withZeroPoint(p, f32(real / so)));
   };
 }
+
+/** Product of the codes with one ratio. What int32 has not is the least code, as CVTPS2DQ makes it.
+ * Source: mlas qlmul.cpp 22d8289; onnxruntime-node 1.30.0 executed. */
+function multiplyOnnxRuntimeX86(p: Pair): Combine {
+  if (p.isReal) return multiplyOnnxRuntime(p);
+  const ratio = f32(f32(f32(p.scale1) * f32(p.scale2)) / f32(p.outputScale));
+  return (a, b) => {
+    const product = (a + p.input1Offset) * (b + p.input2Offset);
+    return clampTo(p, toInt32(withZeroPoint(p, f32(product * ratio))));
+  };
+}
+
+export const MUL_FORMS = {
+  onnxruntime: multiplyOnnxRuntime,
+  "onnxruntime-x86": multiplyOnnxRuntimeX86,
+} as const satisfies Record<string, (pair: Pair) => Combine>;
 
 /** The product requantized as one accumulator. */
 export function multiplyRequantized(p: Pair, arithmetic: ArithmeticName): Combine {

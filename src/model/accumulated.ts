@@ -1,5 +1,6 @@
 /** CONV_2D and FULLY_CONNECTED whose int32 sums are wanted as they are: ONNX's ConvInteger and MatMulInteger. */
 import { OPS } from "../kernels/ops.ts";
+import { onnxRuntimeForm } from "./computedOn.ts";
 import { elements, type OpName, type Tensor } from "./graph.ts";
 import { byteActivation, first, type Lowering, only, type Site, scaleOf, zeroPointOf } from "./site.ts";
 import { windowArgs } from "./wide/site.ts";
@@ -10,8 +11,22 @@ export const isAccumulated = ({ inputs: [x, filter], output }: Site) =>
 
 const BYTES = ["int8", "uint8"];
 
-const refuse = ({ inputs: [x, filter, bias], output, profile }: Site) =>
-  first(
+/** ONNX Runtime's 16-bit pairs are of uint8 codes by int8 matrices, not of convolutions. Source: onnxruntime-node 1.30.0 on
+ * AVX2, executed. */
+const isExact = (site: Site) =>
+  site.profile.arithmetic.accumulator.overflow === "wrap" ||
+  (onnxRuntimeForm(site) !== undefined &&
+    (site.inputs[1].dtype === "uint8" || isConvolution(site as Site<"CONV_2D">)));
+
+const isConvolution = ({ attributes }: Site<"CONV_2D">) =>
+  "strideHeight" in attributes && !attributes.isProduct;
+
+const refuse = (site: Site) => {
+  const {
+    inputs: [x, filter, bias],
+    output,
+  } = site;
+  return first(
     byteActivation(x, "input"),
     only(`filter: needs int8 or uint8, is ${filter.dtype}`, BYTES.includes(filter.dtype)),
     only("filter: needs quantization", filter.quantization !== undefined),
@@ -23,8 +38,9 @@ const refuse = ({ inputs: [x, filter, bias], output, profile }: Site) =>
     ),
     only("output: needs zero point 0", output.quantization?.zeroPoint[0] === 0),
     only("bias: there is none", bias === undefined),
-    only("the accumulator saturates", profile.arithmetic.accumulator.overflow === "wrap"),
+    only("the accumulator saturates", isExact(site)),
   );
+};
 
 /** Codes less the zero point of their channel. */
 function weightsOf({ data, quantization, shape }: Tensor): Int16Array {

@@ -28,13 +28,15 @@ import {
   type OrderedAccumulator,
   prepareOrdered,
 } from "../kernels/ordered.ts";
-import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
+import { ADD_FORMS, MUL_FORMS, multiplyRequantized, type Pair } from "../kernels/pairs.ts";
 import { type QuirkArgs, quirkStep } from "../kernels/quirks.ts";
-import { meanMultiplier, meanXnnpack, roundHalfAway, roundHalfEven } from "../kernels/requantize.ts";
+import { meanMultiplier, meanXnnpack, roundHalfAway } from "../kernels/requantize.ts";
 import { AVERAGE_POOL_2D_ROUNDED, PAIRWISE, SOFTMAX_BY_TABLE } from "../kernels/tables.ts";
 import type { Profile } from "../profile/schema.ts";
+import { computedOn, onnxRuntimeForm } from "./computedOn.ts";
 import { isFloat } from "./float/site.ts";
-import type { Activation, OpName, Tensor } from "./graph.ts";
+import { isUnfused } from "./float/unfused.ts";
+import type { OpName, Tensor } from "./graph.ts";
 import { first, only, type Site, scaleOf, sharesScale, zeroPointOf } from "./site.ts";
 
 type Ops = Profile["arithmetic"]["ops"];
@@ -73,7 +75,7 @@ export function convolutionFactors({ inputs: [x, filter], output }: Site, narrow
 
 /** Why a node cannot run on the family of this profile; empty if it can, by what is not common to all families. */
 export function refuseFamily(op: OpName, site: Site): string {
-  if (isFloat(site)) return "";
+  if (isFloat(site) || isUnfused(op, site)) return "";
   const { ops } = site.profile.arithmetic;
   const optional = OPTIONAL[op];
   if (optional && ops[optional] === undefined) return `the profile has no ${op}`;
@@ -88,10 +90,12 @@ export function refuseFamily(op: OpName, site: Site): string {
 }
 
 /** What runs in TFLite's form alone, on families that have another or none that is known. */
-function refuseUnknown(op: OpName, { profile: { arithmetic }, inputs: [, filter] }: Site): string {
-  const { ops, accumulator } = arithmetic;
-  const wraps = accumulator.overflow === "wrap";
-  const plain = wraps && ops.default.requantizer !== "hexagon-nn";
+function refuseUnknown(op: OpName, site: Site): string {
+  const { ops, accumulator } = site.profile.arithmetic;
+  const filter = site.inputs[1];
+  const form = onnxRuntimeForm(site);
+  const wraps = accumulator.overflow === "wrap" || form !== undefined;
+  const plain = wraps && ops.default.requantizer !== "hexagon-nn" && form === undefined;
   const sigmoid = ops.LOGISTIC?.form ?? "onnxruntime";
   return first(
     only("the profile has no TRANSPOSE_CONV", op !== "TRANSPOSE_CONV" || plain),
@@ -145,9 +149,12 @@ const refuseSaturating = ({ inputs: [a, b], output }: Site) =>
       b.quantization?.scale[0] === output.quantization?.scale[0],
   );
 
-function orderedAccumulator({ arithmetic: { accumulator } }: Profile): OrderedAccumulator | null {
-  if (accumulator.overflow === "saturate") return "saturate-20";
-  return accumulator.overflow === "saturate-pairs" ? "saturate-pairs-16" : null;
+/** ONNX Runtime's 16-bit pairs are of uint8 codes by int8 weights alone. Source: onnxruntime-node 1.30.0 on AVX2, executed. */
+function orderedAccumulator(op: Convolution, site: Site): OrderedAccumulator | null {
+  const { overflow } = site.profile.arithmetic.accumulator;
+  if (overflow === "saturate") return "saturate-20";
+  const isOfPairs = computedOn(op, site) !== "int8" && site.inputs[1].dtype !== "uint8";
+  return overflow === "saturate-pairs" && (isOfPairs || !onnxRuntimeForm(site)) ? "saturate-pairs-16" : null;
 }
 
 /** Hexagon NN keeps the output's zero point in the bias, in units of the product. */
@@ -174,16 +181,22 @@ export const withQuirks = <Op extends keyof QuirkArgs>(
   plain: Step,
 ) => (quirks ? (quirkStep(quirks, op, kernels, args, plain) ?? plain) : plain);
 
+/** MLAS has an exact kernel for one channel to one, of as many groups as there are. */
+const isChannelByChannel = (
+  { groups, inputDepth, outputDepth }: Conv2dArgs,
+  accumulator: OrderedAccumulator,
+): boolean => accumulator === "saturate-pairs-16" && groups === inputDepth && groups === outputDepth;
+
 export function prepareConv2d(site: Site, plain: Conv2dArgs): Step {
   const { kernels, profile, output } = site;
   const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
-  const accumulator = orderedAccumulator(profile);
+  const accumulator = orderedAccumulator("CONV_2D", site);
   const own = () => OPS.CONV_2D.prepare(kernels, args);
-  if (accumulator) return prepareOrdered(kernels, { ...args, accumulator }, own);
+  if (accumulator && !isChannelByChannel(args, accumulator))
+    return prepareOrdered(kernels, { ...args, accumulator }, own);
   return withQuirks(profile, "CONV_2D", kernels, args, own());
 }
 
-/** MLAS has an exact kernel for depthwise on AVX2, so only the 20-bit lanes saturate here. */
 export function prepareDepthwiseConv2d(site: Site, plain: DepthwiseConv2dArgs): Step {
   const { kernels, profile, output } = site;
   const args = folded(
@@ -192,17 +205,21 @@ export function prepareDepthwiseConv2d(site: Site, plain: DepthwiseConv2dArgs): 
     output,
     plain.inputDepth * plain.depthMultiplier,
   );
-  const accumulator = orderedAccumulator(profile);
+  const accumulator = orderedAccumulator("DEPTHWISE_CONV_2D", site);
   const own = () => OPS.DEPTHWISE_CONV_2D.prepare(kernels, args);
-  if (accumulator === "saturate-20")
-    return prepareOrdered(kernels, { ...depthwiseAsConv2d(args), accumulator }, own);
+  if (accumulator) {
+    const dense = depthwiseAsConv2d(args);
+    return isChannelByChannel(dense, accumulator)
+      ? own()
+      : prepareOrdered(kernels, { ...dense, accumulator }, own);
+  }
   return withQuirks(profile, "DEPTHWISE_CONV_2D", kernels, args, own());
 }
 
 export function prepareFullyConnected(site: Site, plain: FullyConnectedArgs): Step {
   const { kernels, profile, output } = site;
   const args = folded(plain, convolutionFactors(site, false), output, plain.outputDepth);
-  const accumulator = orderedAccumulator(profile);
+  const accumulator = orderedAccumulator("FULLY_CONNECTED", site);
   const own = () => OPS.FULLY_CONNECTED.prepare(kernels, args);
   if (accumulator) return prepareOrdered(kernels, { ...fullyConnectedAsConv2d(args), accumulator }, own);
   return withQuirks(profile, "FULLY_CONNECTED", kernels, args, own());
@@ -220,43 +237,35 @@ type PairArgs = Pick<
 >;
 
 /** ADD and SUB in a form of its own; null where it is TFLite's or XNNPACK's. */
-export function preparePairedSum(site: Site, args: PairArgs, sign: 1 | -1): Step | null {
+export function preparePairedSum(site: Site, args: PairArgs, op: "ADD" | "SUB"): Step | null {
   const { form } = site.profile.arithmetic.ops.ADD!;
   if (form === "tflite" || form === "xnnpack") return null;
-  return pairwise(site, args, ADD_FORMS[form](pairOf(site, args, sign)));
+  return pairwise(site, args, ADD_FORMS[form](pairOf(site, args, op)));
 }
 
 /** MUL by a requantizer that the vectors have not, or with the zero point before rounding; null where it is neither. */
 export function preparePairedProduct(site: Site, args: PairArgs): Step | null {
   const { form, requantizer } = site.profile.arithmetic.ops.MUL!;
-  if (form === "onnxruntime") return pairwise(site, args, multiplyOnnxRuntime(pairOf(site, args, 1)));
+  const pair = pairOf(site, args, "MUL");
+  if (form !== "tflite" && form !== "xnnpack") return pairwise(site, args, MUL_FORMS[form](pair));
   if (["tflite-double", "tflite-single", "float-even"].includes(requantizer)) return null;
-  return pairwise(site, args, multiplyRequantized(pairOf(site, args, 1), requantizer));
+  return pairwise(site, args, multiplyRequantized(pair, requantizer));
 }
 
-function pairOf(site: Site, args: PairArgs, sign: 1 | -1): Pair {
+function pairOf(site: Site, args: PairArgs, op: "ADD" | "SUB" | "MUL"): Pair {
   const { inputs, output, attributes } = site as Site<"ADD">;
   const [scale1, scale2] = inputs.map(scaleOf);
-  const isReal = sign === -1 || !isClampOfCodes(attributes.activation, output);
+  const isReal = computedOn(op, site) === "float32";
   // QuantizeLinear rounds before it adds the zero point.
-  const offset = isReal ? -zeroPointOf(output) : codeOffset(site);
-  return { ...args, scale1, scale2, outputScale: scaleOf(output), sign, codeOffset: offset, isReal };
+  const offset = isReal ? -zeroPointOf(output) : codeOffset(op, site);
+  const sign = op === "SUB" ? -1 : 1;
+  const isSwapped = attributes.isSwapped ?? false;
+  const scales = { scale1, scale2, outputScale: scaleOf(output) };
+  return { ...args, ...scales, sign, isSwapped, codeOffset: offset, isReal };
 }
 
-/** Whether the codes' own ends clamp as the activation does: ONNX Runtime then drops it, and makes the node before it integer.
- * Source: microsoft/onnxruntime 0008737, qdq_util.cc, IsClipMadeRedundantByQ. */
-function isClampOfCodes(activation: Activation, output: Tensor): boolean {
-  const zero = zeroPointOf(output);
-  if (activation === "NONE" || activation === "RELU") return activation === "NONE" || zero === -128;
-  const code = (value: number) => roundHalfEven(Math.fround(value / scaleOf(output))) + zero;
-  const [low, high] = activation === "RELU6" ? [0, 6] : [-1, 1];
-  return code(low) <= -128 && code(high) >= 127;
-}
-
-/** What ONNX Runtime's codes are above ours: those between QuantizeLinear and DequantizeLinear are uint8 on WebAssembly and
- * x86. Source: microsoft/onnxruntime 07be093, qdq_s8_to_u8.cc, without kOrtSessionOptionsQDQIsInt8Allowed. */
-const codeOffset = ({ attributes, output }: Site): 0 | 128 =>
-  output.dtype === "int8" && "keepsInt8" in attributes ? 0 : 128;
+/** What ONNX Runtime's codes are above ours. */
+const codeOffset = (op: OpName, site: Site): 0 | 128 => (computedOn(op, site) === "int8" ? 0 : 128);
 
 function pairwise({ kernels }: Site, args: PairArgs, combine: (a: number, b: number) => number): Step {
   return PAIRWISE.prepare(kernels, {
@@ -288,17 +297,16 @@ export function prepareSoftmax(
     : SOFTMAX_BY_TABLE.prepare(kernels, { ...args, form });
 }
 
-/** AVERAGE_POOL_2D with another rounding; null where it is TFLite's. isReal: a float32 average that is quantized after it. */
-export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs, isReal = false): Step | null {
+/** AVERAGE_POOL_2D with another rounding; null where it is TFLite's. */
+export function prepareRoundedAverage(site: Site, args: AveragePool2dArgs): Step | null {
   const { form } = site.profile.arithmetic.ops.AVERAGE_POOL_2D!;
   if (form === "half-away") return null;
   const [x] = site.inputs;
   const offsets = { inputOffset: -zeroPointOf(x), outputOffset: zeroPointOf(site.output) };
   const scales = { inputScale: scaleOf(x), outputScale: scaleOf(site.output) };
-  const offset = isReal ? -offsets.outputOffset : codeOffset(site);
   return AVERAGE_POOL_2D_ROUNDED.prepare(site.kernels, {
     ...{ ...args, ...offsets, ...scales },
-    ...{ codeOffset: offset, rounding: form },
+    ...{ codeOffset: codeOffset("AVERAGE_POOL_2D", site), rounding: form },
   });
 }
 

@@ -33,36 +33,38 @@ interface Window {
 interface Fused {
   activation: Activation;
 }
-/** keepsInt8: a node of the file that is integer itself, whose int8 codes ONNX Runtime keeps; those between QuantizeLinear and
- * DequantizeLinear it makes uint8, whose float arithmetic rounds otherwise. */
-interface Integer {
-  keepsInt8?: true;
+/** computedOn: what ONNX Runtime computes an integer node of the file on, where not on uint8 codes, which it makes of the int8
+ * ones between QuantizeLinear and DequantizeLinear: the file's codes as they are, or the real values. */
+export interface Integer {
+  computedOn?: "codes" | "float32";
 }
-/** powerOfTwoScales: of int16, if all scales are powers of two, one operand may be shifted instead (pot_scale_int16). */
-type Sum = Fused & Integer & { powerOfTwoScales?: boolean };
+/** powerOfTwoScales: of int16, if all scales are powers of two, one operand may be shifted instead (pot_scale_int16).
+ * isSwapped: ONNX Runtime's kernel takes the second operand for its first. */
+type Sum = Fused & Integer & { powerOfTwoScales?: boolean; isSwapped?: true };
 type Pool = Window & Fused & Integer & { filterHeight: number; filterWidth: number };
 type Resize = { height: number; width: number; alignCorners: boolean; halfPixelCenters: boolean };
 type None = Record<string, never>;
 
 /** What each op carries beside its operands; names and meaning are TFLite's. */
 export interface Attributes {
-  /** Inputs: x, filter, bias. */
-  CONV_2D: Window & Fused & { dilationHeight: number; dilationWidth: number };
+  /** Inputs: x, filter, bias. isProduct: of matrices in the file, a pixel a row. */
+  CONV_2D: Window & Fused & Integer & { dilationHeight: number; dilationWidth: number; isProduct?: true };
   /** Inputs: x, filter, bias. Output channel o reads input channel floor(o / depthMultiplier). */
   DEPTHWISE_CONV_2D: Window &
-    Fused & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
+    Fused &
+    Integer & { dilationHeight: number; dilationWidth: number; depthMultiplier: number };
   /** Inputs: x, filter, bias. x is flattened to one row an image, or where its last dimension is the filter's, has a row for
    * each of the others. unpacked: the file computes the filter, which ONNX Runtime then sums float products with in other
-   * blocks. */
-  FULLY_CONNECTED: Fused & { unpacked?: true };
+   * blocks. isTransposed: and has it as [out, in]. */
+  FULLY_CONNECTED: Fused & Integer & { unpacked?: true; isTransposed?: true };
   ADD: Sum;
   MUL: Fused & Integer;
   AVERAGE_POOL_2D: Pool;
   MAX_POOL_2D: Pool;
   /** axes count from 0 = batch; the batch itself is never reduced. inOrder: ONNX's ReduceMean where it would be taken for a
-   * GlobalAveragePool. */
-  MEAN: { axes: number[]; keepDims: boolean; inOrder?: true };
-  SOFTMAX: { beta: number };
+   * GlobalAveragePool. reduced: which of the file's dimensions it is over, the last ones, or a run between others. */
+  MEAN: Integer & { axes: number[]; keepDims: boolean; inOrder?: true; reduced?: "last" | "between" };
+  SOFTMAX: Integer & { beta: number };
   /** before/after: one entry a dimension. value: the code to write, where it is not the zero point. */
   PAD: { before: number[]; after: number[]; value?: number };
   /** shape[0] is the batch and is kept. */
@@ -84,18 +86,18 @@ export interface Attributes {
   TRANSPOSE: { permutation: number[] };
   RESIZE_NEAREST_NEIGHBOR: Resize;
   RESIZE_BILINEAR: Resize;
-  LOGISTIC: None;
+  LOGISTIC: Integer;
   TANH: None;
   HARD_SWISH: None;
   LOG_SOFTMAX: None;
-  LEAKY_RELU: { alpha: number };
+  LEAKY_RELU: Integer & { alpha: number };
   /** Inputs: x, alpha. */
   PRELU: None;
   /** To the output tensor's dtype. */
   CAST: None;
   /** Inputs: x [..., M, K], y [..., K, N], of which at most one is a constant; the dimensions before broadcast. adjX, adjY: where
    * the last two dimensions of x or y are the other way round. alpha: ONNX Runtime's factor of the sums. */
-  BATCH_MATMUL: { adjX: boolean; adjY: boolean; alpha?: number };
+  BATCH_MATMUL: Integer & { adjX: boolean; adjY: boolean; alpha?: number };
   /** Float only; folded into the convolution before it on export. Inputs: x, gamma, beta, mean, variance. */
   BATCH_NORMALIZATION: Fused & { epsilon: number };
 }

@@ -16,6 +16,7 @@ import {
 } from "./families.ts";
 import { FLOAT_LOWERINGS } from "./float/lower.ts";
 import { isFloat } from "./float/site.ts";
+import { isUnfused, UNFUSED } from "./float/unfused.ts";
 import { elements, type Graph, type Node, type OpName } from "./graph.ts";
 import { ELEMENTWISE } from "./lowerElementwise.ts";
 import { LAYOUT } from "./lowerLayout.ts";
@@ -311,11 +312,12 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
   ...UNARY,
 };
 
-/** Nodes that are not of bytes alone; the first that a node is of. */
-const KINDS = [
+/** Nodes that are not of bytes alone, or not computed on them; the first that a node is of. */
+const KINDS: { is(site: Site, op: OpName): boolean; rows: { [Op in OpName]?: Lowering<Op> } }[] = [
   { is: isAccumulated, rows: ACCUMULATED },
   { is: isWide, rows: WIDE_LOWERINGS },
   { is: isFloat, rows: FLOAT_LOWERINGS },
+  { is: (site, op) => isUnfused(op, site), rows: UNFUSED },
 ];
 
 /** The row of a node, with its operands; undefined where no integer kernel exists. */
@@ -330,7 +332,7 @@ export function siteOf(
   const { attributes } = node;
   const given = { attributes, inputs, output: outputs[0], outputs, kernels, profile } as Site;
   const site = { ...given, profile: profileFor(node.op, given) };
-  const own = KINDS.find(({ is }) => is(site))?.rows ?? LOWERINGS;
+  const own = KINDS.find(({ is }) => is(site, node.op))?.rows ?? LOWERINGS;
   const row = (own[node.op] ?? (LOWERINGS as Record<string, Lowering<OpName>>)[node.op]) as
     | Lowering<OpName>
     | undefined;

@@ -65,7 +65,7 @@ const sum = (input2Sign: 1 | -1): Lowering<"ADD" | "SUB"> => ({
     const common = { ...commonArgs(site), input2Sign };
     const narrow = input2Sign === -1 && profile.arithmetic.ops.SUB?.ratios === "float32";
     return withOperands(site, () => {
-      const paired = preparePairedSum(site, common, input2Sign);
+      const paired = preparePairedSum(site, common, input2Sign === 1 ? "ADD" : "SUB");
       if (paired) return paired;
       return form === "xnnpack"
         ? OPS.ADD.prepare(kernels, {

@@ -6,7 +6,7 @@ import { OPS } from "../kernels/ops.ts";
 import { meanRuns } from "../kernels/pool.ts";
 import { profileFor } from "./delegate.ts";
 import { meanScaling, preparePooledMean, prepareRoundedAverage } from "./families.ts";
-import { type Activation, elements, isGlobalPool, type OpName, type Tensor } from "./graph.ts";
+import { type Activation, elements, type OpName, type Tensor } from "./graph.ts";
 import { rescale } from "./rescale.ts";
 import { first, type Lowering, only, outputArgs, type Site, sharesScale, unaryBytes } from "./site.ts";
 import { windowArgs } from "./windows.ts";
@@ -73,23 +73,10 @@ function rescaledAfter(site: Site, average: (output: Tensor) => Step, activation
   );
 }
 
-type Prepare = (kernels: Kernels, args: MeanArgs) => Step;
-
-/** Real values summed one after the other, divided and quantized, as windows of a column. At most three runs. */
-function meanInOrder(site: Site<"MEAN">, { shape, axes, activationMin, activationMax }: MeanArgs): Step {
-  const [outer, count = 1, inner = 1] = meanRuns({ shape, axes });
-  const window = {
-    ...{ inputHeight: outer * count, inputWidth: 1, inputDepth: inner, outputHeight: outer, outputWidth: 1 },
-    ...{ filterHeight: count, filterWidth: 1, strideHeight: count, strideWidth: 1, padTop: 0, padLeft: 0 },
-    ...{ activationMin, activationMax },
-  };
-  return prepareRoundedAverage(site, window, true)!;
-}
-
 /** The kernel sums over two groups of neighbouring axes; others are brought together first: sums have no order. */
-function meanOverAny(kernels: Kernels, args: MeanArgs, mean: Prepare = OPS.MEAN.prepare, runs = 4): Step {
+function meanOverAny(kernels: Kernels, args: MeanArgs): Step {
   const { shape, axes } = args;
-  if (meanRuns(args).length <= runs) return mean(kernels, args);
+  if (meanRuns(args).length <= 4) return OPS.MEAN.prepare(kernels, args);
   const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const permutation = [...kept, ...axes];
   const transposed = permutation.map((axis) => shape[axis]);
@@ -103,7 +90,7 @@ function meanOverAny(kernels: Kernels, args: MeanArgs, mean: Prepare = OPS.MEAN.
         output: 0,
       },
       {
-        step: mean(kernels, { ...args, shape: transposed, axes: last }),
+        step: OPS.MEAN.prepare(kernels, { ...args, shape: transposed, axes: last }),
         input: 0,
         output: "output",
       },
@@ -141,12 +128,7 @@ const mean: Lowering<"MEAN"> = {
       shape: x.shape.slice(1),
       axes: attributes.axes.map((axis) => axis - 1),
     };
-    // Float32 on the way: ONNX Runtime, where the order of its sums is known.
-    const { float, AVERAGE_POOL_2D } = profile.arithmetic.ops;
-    const isReal = float?.form === "onnxruntime" && AVERAGE_POOL_2D?.form === "dequantized";
-    return isReal && !isGlobalPool(attributes, x.shape.length)
-      ? meanOverAny(kernels, args, (_, own) => meanInOrder(site, own), 3)
-      : meanOverAny(kernels, args);
+    return meanOverAny(kernels, args);
   },
 };
 

@@ -1,11 +1,12 @@
 /** Lowerings of the functions of one value, and of LOG_SOFTMAX. */
-import { exp } from "../elementary.ts";
-import { tanhMlas } from "../kernels/float/functions.ts";
+import { isFused } from "../kernels/float/forms.ts";
+import { logisticMlas, logisticMlasFused, tanhMlas, tanhMlasFused } from "../kernels/float/functions.ts";
 import { logSoftmaxMultipliers } from "../kernels/logSoftmax.ts";
 import { OPS } from "../kernels/ops.ts";
 import { quantizeMultiplier, requantizeMultiplierXnnpack } from "../kernels/requantize.ts";
 import { REAL_TABLE } from "../kernels/tables.ts";
 import { hardSwishShift, type LeakyReluArgs, type Multiplier } from "../kernels/unary.ts";
+import { onnxRuntimeForm } from "./computedOn.ts";
 import { elements, type OpName, type Tensor } from "./graph.ts";
 import {
   byte,
@@ -39,7 +40,10 @@ const quantizedAs = (output: Tensor, scale: number, zeroPoint: number, text: str
   );
 
 /** Of ONNX Runtime: QLinearSigmoid, and Tanh in float32 between DequantizeLinear and QuantizeLinear. */
-const REALS = { LOGISTIC: (x: number) => 1 / (1 + exp(-x)), TANH: tanhMlas };
+const REALS = {
+  LOGISTIC: { plain: logisticMlas, fused: logisticMlasFused },
+  TANH: { plain: tanhMlas, fused: tanhMlasFused },
+};
 
 const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
   refuse: (site) =>
@@ -54,7 +58,11 @@ const sigmoid = (op: "LOGISTIC" | "TANH"): Lowering<"LOGISTIC" | "TANH"> => ({
     ),
   lower: (site) => {
     const { form, requantizer } = formOf(site, "LOGISTIC");
-    if (form === "onnxruntime") return REAL_TABLE.prepare(site.kernels, { ...ends(site), real: REALS[op] });
+    if (form === "onnxruntime") {
+      const isOnX86 = isFused(onnxRuntimeForm(site) ?? "onnxruntime");
+      const real = REALS[op][isOnX86 ? "fused" : "plain"];
+      return REAL_TABLE.prepare(site.kernels, { ...ends(site), real });
+    }
     return OPS[op].prepare(site.kernels, { ...ends(site), form, requantizer });
   },
 });

@@ -1,9 +1,11 @@
 /** BATCH_MATMUL: the matrices that a node multiplies, and its lowerings for bytes and for float32. */
 import type { Output, Step } from "../kernels/args.ts";
 import { requantizationOf } from "../kernels/arithmetics.ts";
+import { isFused } from "../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../kernels/float/ops.ts";
 import { type MatMulShape, type MatrixDimension, mergedDimensions } from "../kernels/matmul.ts";
 import { OPS } from "../kernels/ops.ts";
+import { onnxRuntimeForm } from "./computedOn.ts";
 import { formOf as floatForm, hasFloat, hasForm } from "./float/site.ts";
 import type { Tensor } from "./graph.ts";
 import { bindConstant } from "./operands.ts";
@@ -114,6 +116,10 @@ export const floatMatMul: Lowering<"BATCH_MATMUL"> = {
         only(`needs float32 alone, has ${dtype}`, dtype === "float32"),
       ),
       only(
+        "how ONNX Runtime's x86 build sums it is not had here",
+        !isFused(site.profile.arithmetic.ops.float?.form),
+      ),
+      only(
         "alpha: no runtime but ONNX Runtime has it",
         (site.attributes.alpha ?? 1) === 1 || hasForm(site, "onnxruntime"),
       ),
@@ -152,6 +158,10 @@ export const matMul: Lowering<"BATCH_MATMUL"> = {
             types.includes(tensor.dtype),
           ),
         ),
+      ),
+      only(
+        "ONNX Runtime multiplies real values here",
+        attributes.computedOn !== "float32" || onnxRuntimeForm(site) === undefined,
       ),
       only("alpha: sums of codes have none", attributes.alpha === undefined),
       refuseShape(site),

@@ -15,6 +15,8 @@ export interface Site<Op extends OpName = OpName> {
   outputs: Tensor[];
   kernels: Kernels;
   profile: Profile;
+  /** Of a float32 sum of products: ONNX Runtime makes the filter of codes in the run. */
+  dequantized?: true;
 }
 
 /** A row: why this node cannot run on the profile (empty if it can), and the step that runs it. A lowering that returns

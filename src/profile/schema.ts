@@ -1,7 +1,7 @@
 import { ARITHMETICS, type ArithmeticName } from "../kernels/arithmetics.ts";
 import { DYNAMIC_FORMS } from "../kernels/float/dynamic.ts";
 import { FLOAT_FORMS } from "../kernels/float/forms.ts";
-import { ADD_FORMS } from "../kernels/pairs.ts";
+import { ADD_FORMS, MUL_FORMS } from "../kernels/pairs.ts";
 import { QUIRKS, type QuirkName } from "../kernels/quirks.ts";
 import { AVERAGE_ROUNDINGS } from "../kernels/tables.ts";
 import * as z from "../zod.ts";
@@ -18,6 +18,7 @@ const form = <const T extends readonly [string, ...string[]]>(forms: T) =>
 const requantizedForm = <const T extends readonly [string, ...string[]]>(forms: T) =>
   z.strictObject({ form: z.enum(forms), requantizer, ...evidence });
 const addForms = Object.keys(ADD_FORMS) as (keyof typeof ADD_FORMS)[];
+const mulForms = Object.keys(MUL_FORMS) as (keyof typeof MUL_FORMS)[];
 
 /** TFLite's MultiplyByQuantizedMultiplier in its two builds. */
 const fixed = z.enum(["tflite-double", "tflite-single"]).meta({ id: "fixedPoint" });
@@ -62,7 +63,7 @@ const ops = z.strictObject({
   /** What is left out, the device has not, or no source tells how it rounds: models that need it are refused. */
   ADD: requantizedForm(["tflite", "xnnpack", ...addForms]).optional(),
   /** ratios: of the tflite form; doubles where left out. */
-  MUL: requantizedForm(["tflite", "xnnpack", "onnxruntime"])
+  MUL: requantizedForm(["tflite", "xnnpack", ...mulForms])
     .extend({ ratios: z.enum(["float32", "double"]).optional() })
     .optional(),
   /** float: sum times the float32 ratio of the scales over the count. average-pool: AVERAGE_POOL_2D over the plane. */

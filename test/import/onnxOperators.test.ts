@@ -254,7 +254,7 @@ const CASES: Record<string, Case> = {
     ],
     constants: [ints("pads", 0, 0, 1, 2, 0, 1, 0, 1)],
     rank: 2,
-    ops: ["PAD", "MEAN", "MEAN"],
+    ops: ["PAD", "TRANSPOSE", "MEAN", "MEAN"],
   },
   "nearest Resize": {
     x: [1, 4, 5, 3],

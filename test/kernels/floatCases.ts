@@ -4,6 +4,7 @@ import { BY_ROWS, DYNAMIC_FORMS } from "../../src/kernels/float/dynamic.ts";
 import type { FloatBinary, FloatUnary } from "../../src/kernels/float/elementwise.ts";
 import { FLOAT_FORMS, type FloatForm } from "../../src/kernels/float/forms.ts";
 import type { FLOAT_OPS } from "../../src/kernels/float/ops.ts";
+import { MEAN_ORDERS } from "../../src/kernels/float/reduce.ts";
 import type { Random } from "../../src/random.ts";
 import { between, type Case, pick } from "./cases.ts";
 import { matMulShape } from "./matmulCases.ts";
@@ -101,7 +102,7 @@ export const FLOAT_CASES: FloatCases = {
     const dilation = pick(random, 1, 1, 2);
     const own = window(random, groups * depth, dilation);
     const outputDepth = groups * outputs;
-    const matrix = pick(random, undefined, undefined, "packed" as const, "plain" as const);
+    const matrix = pick(random, undefined, undefined, "packed" as const, "dequantized" as const);
     const args = {
       ...own,
       ...bounds(random),
@@ -249,7 +250,7 @@ export const FLOAT_CASES: FloatCases = {
     const axes = pick<number[]>(random, [0, 1], [1], [2], [1, 2], [0, 1, 2], [0]);
     const elements = shape.reduce((product, size) => product * size, 1);
     return {
-      args: { form: form(random), shape, axes },
+      args: { order: pick(random, ...MEAN_ORDERS), shape, axes },
       operands: [floats(random, batches * elements)],
       batches,
     };

@@ -10,7 +10,7 @@ import {
   fullyConnectedAsConv2d,
   ORDERED_ACCUMULATORS,
 } from "../../src/kernels/ordered.ts";
-import { ADD_FORMS, multiplyOnnxRuntime, multiplyRequantized, type Pair } from "../../src/kernels/pairs.ts";
+import { ADD_FORMS, MUL_FORMS, multiplyRequantized, type Pair } from "../../src/kernels/pairs.ts";
 import {
   AVERAGE_POOL_2D_ROUNDED,
   AVERAGE_ROUNDINGS,
@@ -137,6 +137,7 @@ const pair = (scales: [number, number, number], zeros: [number, number, number],
   outputOffset: zeros[2],
   sign,
   codeOffset: 0,
+  isSwapped: false,
   isReal: false,
 });
 
@@ -293,7 +294,7 @@ describe("rare operations, one value", () => {
 
   test("ONNX Runtime adds the zero point of a product before rounding", () => {
     const operands = pair([0.5, 1, 1], [0, 0, -3]);
-    expect(multiplyOnnxRuntime(operands)(1, 1)).toBe(-2);
+    expect(MUL_FORMS.onnxruntime(operands)(1, 1)).toBe(-2);
     expect(multiplyRequantized(operands, "float-even")(1, 1)).toBe(-3);
   });
 

@@ -84,7 +84,7 @@ describe("families with forms of their own", async () => {
     outputs: [1],
   };
 
-  for (const id of ["onnxruntime-web", "esp32-s3-esp-dl", "hexagon-nn-v66", "pytorch-mobile-qnnpack"])
+  for (const id of ["esp32-s3-esp-dl", "hexagon-nn-v66", "pytorch-mobile-qnnpack"])
     it(`${id} refuses what only TFLite's form is known of`, async () => {
       const kernels = await bindKernels(await loadKernelModule());
       expect(() => compile(graph, profiles.get(id)!, kernels)).toThrow("the profile has no HARD_SWISH");

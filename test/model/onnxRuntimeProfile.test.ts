@@ -87,7 +87,7 @@ describe("onnxruntime-web", () => {
           activation("y", shape, z),
           {
             op,
-            attributes: { activation: "NONE", keepsInt8: true },
+            attributes: { activation: "NONE", computedOn: "codes" },
           },
         );
         expect(await run(graph, [a, b], 1)).toEqual(expected.data);
@@ -164,7 +164,7 @@ describe("onnxruntime-web", () => {
       const window = { filterHeight: 2, filterWidth: 2, strideHeight: 2, strideWidth: 2, padding: "VALID" };
       const step =
         size === 3
-          ? { op: "AVERAGE_POOL_2D", attributes: { ...window, activation: "NONE", keepsInt8: true } }
+          ? { op: "AVERAGE_POOL_2D", attributes: { ...window, activation: "NONE", computedOn: "codes" } }
           : { op: "MEAN", attributes: { axes: [1, 2], keepDims: true } };
       const graph = graphOf(
         [activation("x", [1, 6, 6, 5], from)],

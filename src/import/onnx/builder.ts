@@ -4,6 +4,7 @@ import {
   type DType,
   elements,
   type Graph,
+  type Integer,
   type Node,
   type OpName,
   type Quantization,
@@ -36,6 +37,21 @@ const SAME_CODES: ReadonlySet<OpName> = new Set([
   "PAD",
 ]);
 
+/** Ops that ONNX Runtime may compute on codes, whose result tells on what it does. */
+const ON_CODES: ReadonlySet<OpName> = new Set([
+  "CONV_2D",
+  "DEPTHWISE_CONV_2D",
+  "FULLY_CONNECTED",
+  "BATCH_MATMUL",
+  "ADD",
+  "MUL",
+  "AVERAGE_POOL_2D",
+  "MEAN",
+  "LOGISTIC",
+  "LEAKY_RELU",
+  "SOFTMAX",
+]);
+
 export const identityOrder = (rank: number) => Array.from({ length: rank }, (_, i) => i);
 const key = (ids: readonly number[]) => ids.join();
 
@@ -53,6 +69,8 @@ export class GraphBuilder {
   /** Names of the tensors and the nodes that the current ONNX node becomes. */
   label = "";
   nodeName = "";
+  /** What ONNX Runtime computes the current ONNX node on. */
+  computedOn: Integer["computedOn"];
 
   constructor(where: string, budget: Budget) {
     this.#where = where;
@@ -83,7 +101,9 @@ export class GraphBuilder {
     attributes: Attributes[Op],
     made: { dtype?: DType; quantization?: Quantization; name?: string } = {},
   ): number {
-    const node = { op, name: this.nodeName, inputs, outputs: [], attributes } as unknown as Node;
+    const { computedOn } = this;
+    const own = computedOn && ON_CODES.has(op) ? { ...attributes, computedOn } : attributes;
+    const node = { op, name: this.nodeName, inputs, outputs: [], attributes: own } as unknown as Node;
     const shapes = inputs.map((id) => this.tensors[id]?.shape ?? []);
     return this.#finish(node, [outputShape(node, shapes)], made)[0];
   }

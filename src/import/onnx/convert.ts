@@ -7,6 +7,7 @@ import { mergeDoublePairs } from "./doublePairs.ts";
 import { FOLDS, SHAPE_FOLDS } from "./fold.ts";
 import { foldWeights } from "./foldWeights.ts";
 import { fuseMatMuls } from "./fuseMatMul.ts";
+import { nodeUnits } from "./nodeUnits.ts";
 import { rowOf } from "./operators.ts";
 import { Refusal } from "./refusal.ts";
 import { expandIntegerOperators, liveNodes, matchDynamic } from "./rewrite.ts";
@@ -57,6 +58,7 @@ class Converter {
   readonly #values = new Map<string, Value>();
   readonly #initializers: Map<string, GraphMessage["initializer"][number]>;
   readonly #inputs = new Set<number>();
+  #units: ReturnType<typeof nodeUnits> = new Map();
   /** One reason for each node of the file, input and output. */
   readonly #refused = new Map<string, string>();
 
@@ -115,9 +117,10 @@ class Converter {
     const nodes = graph.node.map(nodeOf);
     checkNames(nodes, this.#values, this.#initializers, where);
     const live = liveNodes(matchDynamic(nodes, outputs), outputs);
+    const scalar = this.#constantsOf(nodes, isScalar);
     const merged = mergeDoublePairs(live, {
       outputs,
-      scalar: this.#constantsOf(nodes, isScalar),
+      scalar,
       define: (name, value) => this.#values.set(name, value),
     });
     const constant = this.#constantsOf(nodes, isFloat32);
@@ -128,6 +131,8 @@ class Converter {
       define: (name, value) => this.#values.set(name, value),
     });
     const fused = liveNodes(fuseMatMuls(folded, { outputs, constant }), outputs);
+    const typeOf = this.#typesOf(nodes);
+    this.#units = nodeUnits(fused, { outputs, typeOf, isScalar: (name) => scalar(name) !== undefined });
     const rewritten = expandIntegerOperators(fused);
     for (const node of rewritten) this.#attempt(describeNode(node), node.outputs, () => this.#readNode(node));
   }
@@ -151,6 +156,19 @@ class Converter {
     };
   }
 
+  /** Types of what no operator makes: inputs, initializers and Constant nodes. */
+  #typesOf(nodes: readonly OnnxNode[]): (name: string) => string | undefined {
+    const types = new Map<string, number>();
+    for (const { name, type } of this.#source.graph.input) types.set(name, type?.tensorType?.elemType ?? 0);
+    for (const { name, dataType } of this.#source.graph.initializer) types.set(name, dataType);
+    for (const { op, outputs, attributes } of nodes)
+      if (op === "Constant") types.set(outputs[0], attributes.get("value")?.t?.dataType ?? 0);
+    return (name) => {
+      const known = this.#values.get(name);
+      return known?.kind === "constant" ? known.type : dataTypeName(types.get(name) ?? 0);
+    };
+  }
+
   /** Keeps what `read` makes under these names, or the reason why not. */
   #attempt(what: string, names: readonly string[], read: () => Value[] | undefined): void {
     let values: Value[] | undefined;
@@ -171,6 +189,7 @@ class Converter {
     if (operands.some((value) => value?.kind === "refused")) return undefined;
     this.#builder.label = node.outputs[0] || node.name;
     this.#builder.nodeName = node.name || node.outputs[0];
+    this.#builder.computedOn = isOnCodes(node) ? "codes" : this.#units.get(node);
     const site = new Site(node, this.#source.opset, this.#builder, this.#loader, operands);
     if (node.domain !== "") throw new Refusal(`no such operator here in domain ${node.domain}`);
     if (Object.hasOwn(SHAPE_FOLDS, node.op)) return [SHAPE_FOLDS[node.op](site)];
@@ -227,6 +246,9 @@ class Converter {
     return id;
   }
 }
+
+/** Whether a node stands for one of ONNX Runtime's own on codes. */
+const isOnCodes = ({ origin }: OnnxNode) => origin?.startsWith("QLinear") || origin === "QGemm";
 
 function nodeOf(node: GraphMessage["node"][number], index: number): OnnxNode {
   const { name, opType, domain, input, output, attribute } = node;

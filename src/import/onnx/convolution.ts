@@ -80,7 +80,13 @@ function transposeConvolution(site: Site): Value[] {
 }
 
 /** x [..., K] times weights [K, N]: FULLY_CONNECTED, or of integers a 1x1 convolution where x has more than two dimensions. */
-function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[], made = {}): Activation {
+function multiply(
+  site: Site,
+  weights: Constant,
+  tensor: Filter,
+  bias: number[],
+  { isTransposed = false, ...made }: { isTransposed?: boolean; dtype?: "float32" } = {},
+): Activation {
   const { builder } = site;
   const x = site.plain(0);
   const shape = builder.shape(x);
@@ -88,10 +94,16 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   if (shape.length < 2) refuse("a left operand of one dimension, which is the batch");
   if (shape.at(-1) !== depth) site.malformed(`weights for ${shape.at(-1)} values`, `[${weights.dims}]`);
   const filter = builder.permuted(weights, [1, 0]);
-  const fused = { activation: "NONE" as const, ...(weights.unpacked && { unpacked: true as const }) };
+  const activation = { activation: "NONE" as const };
   // A float sum depends on its order: a matrix product's is not that of a convolution.
-  if (shape.length === 2 || weights.type === "float32")
-    return site.asIs(builder.emit("FULLY_CONNECTED", [x, tensor(filter), ...bias], fused, made));
+  if (shape.length === 2 || weights.type === "float32") {
+    const attributes = {
+      ...activation,
+      ...(weights.unpacked && { unpacked: true as const }),
+      ...(isTransposed && builder.computedOn === "float32" && { isTransposed: true as const }),
+    };
+    return site.asIs(builder.emit("FULLY_CONNECTED", [x, tensor(filter), ...bias], attributes, made));
+  }
   const rows = elements(shape.slice(1, -1));
   const image = builder.reshape(x, [shape[0], 1, rows, depth]);
   const window = {
@@ -104,7 +116,7 @@ function multiply(site: Site, weights: Constant, tensor: Filter, bias: number[],
   const result = builder.emit(
     "CONV_2D",
     [image, tensor(builder.reshaped(filter, [out, 1, 1, depth])), ...bias],
-    { ...window, ...fused },
+    { ...window, ...activation, isProduct: true },
     made,
   );
   return site.asIs(builder.reshape(result, [...shape.slice(0, -1), out]));
@@ -205,7 +217,8 @@ function gemm(site: Site): Value[] {
   const weights = site.int("transB", 0) === 0 ? matrix : site.builder.permuted(matrix, [1, 0]);
   const bias = gemmBias(site, 2, weights.dims[1], site.float("beta", 1));
   const scaled = scaledWeights(site, weights, site.float("alpha", 1));
-  return [multiply(site, scaled, (filter) => site.builder.constant(filter), bias)];
+  const isTransposed = site.int("transB", 0) !== 0;
+  return [multiply(site, scaled, (filter) => site.builder.constant(filter), bias, { isTransposed })];
 }
 
 /** Weights of 4 bits in blocks along K, each block in bytes of its own, as the float values that they stand for.

@@ -69,11 +69,30 @@ function checkBroadcast(a: readonly number[], b: readonly number[]): void {
   if (!within(a, b) && !within(b, a)) refuse(`operands of [${a}] and [${b}]: only one may be broadcast`);
 }
 
+/** Whether ONNX Runtime's kernel for sums takes B for its first operand: where A is one value for a whole run of B.
+ * Source: microsoft/onnxruntime 0465fe9, qlinear_binary_op.cc. */
+function takesSecondFirst(site: Site): boolean {
+  const [a, b] = [0, 1].map((i) => {
+    const value = site.value(i);
+    if (value.kind === "activation") return site.builder.logicalShape(value);
+    return value.kind === "constant" ? [...value.dims] : [];
+  });
+  const size = (dims: number[], fromEnd: number) => dims.at(-1 - fromEnd) ?? 1;
+  const axes = Array.from({ length: Math.max(a.length, b.length) }, (_, i) => i);
+  const inner = axes.find((axis) => Math.max(size(a, axis), size(b, axis)) > 1) ?? 0;
+  return size(a, inner) < size(b, inner);
+}
+
 const binary =
   (op: "ADD" | "SUB" | "MUL"): Row =>
   (site) => {
     const { inputs, order } = pairOf(site, op !== "SUB");
-    const attributes = { activation: "NONE" as const, ...site.onCodes };
+    const isMoved = site.value(0).kind === "constant" && op !== "SUB";
+    const isSwapped = op === "ADD" && takesSecondFirst(site) !== isMoved;
+    const attributes = {
+      activation: "NONE" as const,
+      ...(isSwapped && { isSwapped: true as const }),
+    };
     return [{ kind: "activation", tensor: site.builder.emit(op, inputs, attributes), order }];
   };
 

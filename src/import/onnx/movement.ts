@@ -156,6 +156,24 @@ function pad(site: Site): Value[] {
   return [{ kind: "activation", tensor: builder.emit("PAD", [tensor], attributes), order }];
 }
 
+const others = (rank: number, axes: readonly number[]) =>
+  identityOrder(rank).filter((axis) => !axes.includes(axis));
+
+/** Whether these axes lie in a layout as they do in the file. */
+function ascends(order: readonly number[], axes: readonly number[]): boolean {
+  const places = [...axes].sort((a, b) => a - b).map((axis) => order.indexOf(axis));
+  return places.every((place, i) => i === 0 || place > places[i - 1]);
+}
+
+/** Where the one run of reduced dimensions lies, those of size 1 left out; undefined where there are several, or it is first. */
+function runOf(shape: readonly number[], axes: readonly number[]): "last" | "between" | undefined {
+  const flags = shape.flatMap((size, axis) => (size === 1 ? [] : [axes.includes(axis)]));
+  const runs = flags.filter((flag, i) => flag !== flags[i - 1]);
+  if (runs.join() === "true" || runs.join() === "false,true") return "last";
+  return runs.join() === "false,true,false" ? "between" : undefined;
+}
+
+/** The sum is in the order of the file's dimensions. */
 function mean(site: Site): Value[] {
   const { builder } = site;
   const x = site.activation(0);
@@ -165,15 +183,15 @@ function mean(site: Site): Value[] {
   const axes = given?.length ? site.axes(given, rank) : identityOrder(rank);
   if (axes.includes(0)) refuse("reduces the batch");
   const keepDims = site.int("keepdims", 1) !== 0;
-  // The sum is in the order of the file's dimensions.
-  const places = [...axes].sort((a, b) => a - b).map((axis) => x.order.indexOf(axis));
-  const isInOrder = places.every((place, i) => i === 0 || place > places[i - 1]);
+  const reduced = runOf(builder.logicalShape(x), axes);
+  const isInOrder = ascends(x.order, axes) && (!reduced || ascends(x.order, others(rank, axes)));
   const order = isInOrder ? x.order : identityOrder(rank);
-  const reduced = axes.map((axis) => order.indexOf(axis)).sort((a, b) => a - b);
-  const attributes = { axes: reduced, keepDims };
+  const own = axes.map((axis) => order.indexOf(axis)).sort((a, b) => a - b);
+  const attributes = { axes: own, keepDims };
   const made = builder.emit("MEAN", [builder.inOrder(x, order)], {
     ...attributes,
     ...(isGlobalPool(attributes, rank) && { inOrder: true as const }),
+    ...(reduced && { reduced }),
   });
   const left = order.filter((axis) => !axes.includes(axis));
   const ranked = [...left].sort((a, b) => a - b);

@@ -92,7 +92,8 @@ export function absorbFlattening(graph: Graph, budget: Budget): Graph {
   const links = new Links(graph);
   const tensors = [...graph.tensors];
   const nodes = graph.nodes.map((node): Node => {
-    if (node.op !== "FULLY_CONNECTED") return node;
+    // A float sum keeps its order.
+    if (node.op !== "FULLY_CONNECTED" || node.attributes.computedOn === "float32") return node;
     const flatten = links.makers.get(node.inputs[0]);
     const transpose = flatten?.op === "RESHAPE" ? links.makers.get(flatten.inputs[0]) : undefined;
     const filter = tensors[node.inputs[1]];

@@ -14,7 +14,7 @@ function pool(site: Site, op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Value[] {
   const { dilationHeight, dilationWidth, ...rest } = window;
   if (dilationHeight !== 1 || dilationWidth !== 1) refuse("a dilated window");
   const size = { filterHeight: height, filterWidth: width };
-  const attributes = { ...rest, ...size, activation: "NONE" as const, ...site.onCodes };
+  const attributes = { ...rest, ...size, activation: "NONE" as const };
   const [top, bottom, left, right] = amountsOf(attributes, image);
   // ONNX Runtime moves such windows where LiteRT and ONNX's convolutions do not.
   if (Math.min(top + bottom, left + right) < -1) refuse("auto_pad with windows that leave rows out");

@@ -52,11 +52,6 @@ export class Site {
     return `${this.loader.where}: ${describeNode(this.node)}`;
   }
 
-  /** Attributes of a node that stands for one of ONNX Runtime's own on codes. */
-  get onCodes(): { keepsInt8?: true } {
-    return this.node.origin?.startsWith("QLinear") ? { keepsInt8: true } : {};
-  }
-
   has(i: number): boolean {
     return this.values[i] !== undefined;
   }

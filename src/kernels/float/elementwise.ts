@@ -7,9 +7,11 @@ import {
   hardSwishXnnpack,
   logisticLibm,
   logisticMlas,
+  logisticMlasFused,
   logisticXnnpack,
   tanhLibm,
   tanhMlas,
+  tanhMlasFused,
   tanhXnnpack,
 } from "./functions.ts";
 
@@ -60,6 +62,8 @@ const UNARY = {
   TANH_MLAS: tanhMlas,
   HARD_SWISH_TFLITE: hardSwishTflite,
   HARD_SWISH_XNNPACK: hardSwishXnnpack,
+  LOGISTIC_MLAS_FUSED: logisticMlasFused,
+  TANH_MLAS_FUSED: tanhMlasFused,
 };
 export type FloatUnary = keyof typeof UNARY;
 export type FloatUnaryArgs = Bounds & { operator: FloatUnary; elements: number };

@@ -1,5 +1,6 @@
 /** The functions of assembly/float/functions.ts in plain TypeScript. */
 import { exp } from "../../elementary.ts";
+import { fusedMultiplyAdd } from "../fused.ts";
 import { f32 } from "./forms.ts";
 
 const bits = new DataView(new ArrayBuffer(8));
@@ -12,9 +13,13 @@ const wordOf = (value: number) => {
   return bits.getInt32(0);
 };
 
-/** c0 * x + c1, times x plus c2 and so on, every operation rounded to float32. */
-const polynomial = (x: number, coefficients: readonly number[]) =>
-  coefficients.slice(1).reduce((sum, c) => f32(f32(sum * x) + f32(c)), f32(coefficients[0]));
+type MultiplyAdd = typeof fusedMultiplyAdd;
+/** Every operation rounded to float32. */
+const multiplyAdd: MultiplyAdd = (a, b, c) => f32(f32(a * b) + c);
+
+/** c0 * x + c1, times x plus c2 and so on. */
+const polynomial = (x: number, coefficients: readonly number[], step = multiplyAdd) =>
+  coefficients.slice(1).reduce((sum, c) => step(sum, x, f32(c)), f32(coefficients[0]));
 
 const STEPS = 32;
 /** 2^(i / 32). */
@@ -115,20 +120,29 @@ export function expXnnpack(x: number): number {
   return f32(f32(f32(t * scale) * sum) + scale);
 }
 
-export function expMlas(x: number): number {
-  const limited = Math.max(x, f32(-88.37625885009766));
-  const biased = f32(f32(limited * f32(1.4426950216293335)) + 12582912);
-  const n = f32(biased - 12582912);
-  const reduced = f32(f32(n * -0.693145751953125) + limited);
-  const t = f32(f32(n * f32(-0.000001428606765330187)) + reduced);
-  const sum = polynomial(
-    t,
-    [
-      0.0013780593872070312, 0.008373124524950981, 0.041669536381959915, 0.166664719581604,
-      0.49999985098838806, 1, 1,
-    ],
-  );
-  return f32(sum * floatOf(((wordOf(biased) << 23) + 0x3f800000) | 0));
+const EXP_MLAS = [
+  0.0013780593872070312, 0.008373124524950981, 0.041669536381959915, 0.166664719581604, 0.49999985098838806,
+  1, 1,
+];
+
+/** exp(x) as a value in [1/sqrt 2, sqrt 2] and a power of two. */
+function splitExpMlas(x: number, step: MultiplyAdd): { value: number; power: number } {
+  const power = f32(step(x, f32(1.4426950216293335), 12582912) - 12582912);
+  const t = step(power, f32(-0.000001428606765330187), step(power, -0.693145751953125, x));
+  return { value: polynomial(t, EXP_MLAS, step), power };
+}
+
+/** The least normal result is that of the least x. */
+function expMlasBy(step: MultiplyAdd, x: number): number {
+  const { value, power } = splitExpMlas(Math.max(x, f32(-88.37625885009766)), step);
+  return f32(value * floatOf(((power + 127) << 23) | 0));
+}
+export const expMlas = (x: number) => expMlasBy(multiplyAdd, x);
+export const expMlasFused = (x: number) => expMlasBy(fusedMultiplyAdd, x);
+/** Down to the least float32. */
+export function expMlasWide(x: number): number {
+  const { value, power } = splitExpMlas(Math.max(x, f32(-103.9720840454)), fusedMultiplyAdd);
+  return f32(value * 2 ** power);
 }
 
 export function logisticLibm(x: number): number {
@@ -142,28 +156,33 @@ export function logisticXnnpack(x: number): number {
   return x > 0 ? f32(1 - below) : below;
 }
 
-/** x times an even polynomial over another, x limited. */
-function rational(x: number, limit: number, above: readonly number[], below: readonly number[]): number {
-  const v = Math.min(Math.max(x, f32(-limit)), f32(limit));
-  const square = f32(v * v);
-  return f32(f32(polynomial(square, above) * v) / polynomial(square, below));
+interface Rational {
+  limit: number;
+  above: readonly number[];
+  below: readonly number[];
 }
 
-export function logisticMlas(x: number): number {
-  const value = rational(
-    x,
-    18,
-    [
-      4.37031012579801e-11, 1.15627324459942e-7, 6.08574864600143e-5, 8.51377133304701e-3,
-      2.48287947061529e-1,
-    ],
-    [
-      6.10247389755681e-13, 5.76102136993427e-9, 6.2910678501704e-6, 1.70198817374094e-3, 1.16817656904453e-1,
-      9.9315192102318e-1,
-    ],
-  );
-  return Math.min(Math.max(f32(value + 0.5), 0), 1);
+/** x times an even polynomial over another, x limited. */
+function rational({ limit, above, below }: Rational, x: number, step = multiplyAdd): number {
+  const v = Math.min(Math.max(x, f32(-limit)), f32(limit));
+  const square = f32(v * v);
+  return f32(f32(polynomial(square, above, step) * v) / polynomial(square, below, step));
 }
+
+const LOGISTIC_MLAS: Rational = {
+  limit: 18,
+  above: [
+    4.37031012579801e-11, 1.15627324459942e-7, 6.08574864600143e-5, 8.51377133304701e-3, 2.48287947061529e-1,
+  ],
+  below: [
+    6.10247389755681e-13, 5.76102136993427e-9, 6.2910678501704e-6, 1.70198817374094e-3, 1.16817656904453e-1,
+    9.9315192102318e-1,
+  ],
+};
+const logisticBy = (step: MultiplyAdd, x: number) =>
+  Math.min(Math.max(f32(rational(LOGISTIC_MLAS, x, step) + 0.5), 0), 1);
+export const logisticMlas = (x: number) => logisticBy(multiplyAdd, x);
+export const logisticMlasFused = (x: number) => logisticBy(fusedMultiplyAdd, x);
 
 /** Rounded once: what a correctly rounded libm gives. */
 export function tanhLibm(x: number): number {
@@ -175,26 +194,23 @@ export function tanhLibm(x: number): number {
   return f32((Math.sign(x) * (1 - e)) / (1 + e));
 }
 
-export function tanhXnnpack(x: number): number {
-  return rational(
-    x,
-    7.8522667885,
-    [1.4248920266e-8, 2.1235626264e-5, 3.5330520477e-3, 1.3412411511e-1, 1],
-    [8.136594829e-7, 3.3472978976e-4, 2.6018999517e-2, 4.6745735407e-1, 1],
-  );
-}
+const TANH_XNNPACK: Rational = {
+  limit: 7.8522667885,
+  above: [1.4248920266e-8, 2.1235626264e-5, 3.5330520477e-3, 1.3412411511e-1, 1],
+  below: [8.136594829e-7, 3.3472978976e-4, 2.6018999517e-2, 4.6745735407e-1, 1],
+};
+export const tanhXnnpack = (x: number) => rational(TANH_XNNPACK, x);
 
-export function tanhMlas(x: number): number {
-  return rational(
-    x,
-    9,
-    [
-      -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-8,
-      1.48572235717979e-5, 6.37261928875436e-4, 4.89352455891786e-3,
-    ],
-    [1.19825839466702e-6, 1.18534705686654e-4, 2.268434632439e-3, 4.89352518554385e-3],
-  );
-}
+const TANH_MLAS: Rational = {
+  limit: 9,
+  above: [
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-8,
+    1.48572235717979e-5, 6.37261928875436e-4, 4.89352455891786e-3,
+  ],
+  below: [1.19825839466702e-6, 1.18534705686654e-4, 2.268434632439e-3, 4.89352518554385e-3],
+};
+export const tanhMlas = (x: number) => rational(TANH_MLAS, x);
+export const tanhMlasFused = (x: number) => rational(TANH_MLAS, x, fusedMultiplyAdd);
 
 const clamped = (value: number, high: number) => Math.min(Math.max(value, 0), high);
 

@@ -4,7 +4,7 @@ import { elementsOf, type MatMulShape, matMulMacs, products, shapeFields } from 
 import { floatBits } from "../params.ts";
 import { makeStep } from "../step.ts";
 import { type FloatForm, f32 } from "./forms.ts";
-import { mlasBlock, PACKED_BLOCK, STRIDE } from "./sums.ts";
+import { mlasBlock, PACKED_BLOCK, STRIDE } from "./mlas.ts";
 
 /** alpha: that sums are multiplied with. isPacked: y is a constant matrix, which ONNX Runtime packs beforehand. */
 export type FloatMatMulArgs = MatMulShape & { form: FloatForm; alpha: number; isPacked: boolean };

@@ -4,7 +4,8 @@ import { DYNAMIC_CONV_2D } from "./dynamic.ts";
 import { BINARY_F32, UNARY_F32 } from "./elementwise.ts";
 import { BATCH_MATMUL } from "./matmul.ts";
 import { BATCH_NORMALIZATION } from "./normalization.ts";
-import { AVERAGE_POOL_2D, LOG_SOFTMAX, MAX_POOL_2D, MEAN, SOFTMAX } from "./reduce.ts";
+import { AVERAGE_POOL_2D, MAX_POOL_2D } from "./pools.ts";
+import { LOG_SOFTMAX, MEAN, SOFTMAX } from "./reduce.ts";
 import { CONV_2D, DEPTHWISE_CONV_2D } from "./sums.ts";
 import { TRANSPOSE_CONV } from "./transposeConv.ts";
 

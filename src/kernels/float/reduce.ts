@@ -1,20 +1,60 @@
-/** float32 pools, means and softmax: preparation, and the same in plain TypeScript. */
-import type { Op, Values, Window } from "../args.ts";
+/** float32 means and softmax: preparation, and the same in plain TypeScript. */
+import type { Op, Values } from "../args.ts";
 import { floatBits } from "../params.ts";
 import { meanBlocks } from "../pool.ts";
 import { makeStep } from "../step.ts";
-import { type Bounds, boundBits, bounded, type FloatForm, f32, formNumber } from "./forms.ts";
-import { expLibm, expMlas, expXnnpack, logLibm } from "./functions.ts";
+import { type FloatForm, f32, formNumber } from "./forms.ts";
+import { expLibm, expMlas, expMlasFused, expMlasWide, expXnnpack, logLibm } from "./functions.ts";
+import { vectorSum } from "./order.ts";
 
-const added = (values: readonly number[], start = 0) =>
+export const added = (values: readonly number[], start = 0) =>
   values.reduce((sum, value) => f32(sum + value), start);
 
 /** Four lanes, then the rest one by one. */
-function sumByFours(values: readonly number[]): number {
+export function sumByFours(values: readonly number[]): number {
   const fours = values.length & ~3;
   const lane = (at: number) => added(values.slice(0, fours).filter((_, i) => i % 4 === at));
   const whole = f32(f32(lane(0) + lane(2)) + f32(lane(1) + lane(3)));
   return added(values.slice(fours), fours === 0 ? 0 : whole);
+}
+
+/** Lanes of a vector, halved to eight of them, then neighbours. */
+const sumOfLanes = (count: 8 | 16) => (values: readonly number[]) => {
+  const lanes = Array.from({ length: count }, (_, at) => added(values.filter((_, i) => i % count === at)));
+  const eight = count === 8 ? lanes : lanes.slice(0, 8).map((lane, i) => f32(lane + lanes[i + 8]));
+  const [low, high] = [0, 4].map((i) => f32(f32(eight[i] + eight[i + 1]) + f32(eight[i + 2] + eight[i + 3])));
+  return f32(low + high);
+};
+
+/** Source: mlas x86_64/SgemmKernelM1Avx.S, by ones. */
+function sumOfFours(values: readonly number[]): number {
+  let [sum, at] = [0, 0];
+  while (at < values.length) {
+    const left = values.length - at;
+    const count = left >= 4 ? 4 : left & 2 || 1;
+    sum = f32(added(values.slice(at + 1, at + count), values[at]) + sum);
+    at += count;
+  }
+  return sum;
+}
+
+/** Two vectors of four in turn from `start` on, what is before and after them at the end.
+ * Source: Eigen's linear vectorized redux, of SSE. */
+function sumByVectors(values: readonly number[], start: number): number {
+  const whole = (values.length - start) & ~3;
+  if (whole === 0) return added(values.slice(1), values[0]);
+  const vectors = values.slice(start, start + whole);
+  const paired = vectors.slice(0, whole & ~7);
+  const lanes = Array.from({ length: 4 }, (_, at) => {
+    if (whole < 8) return vectors[at];
+    const [first, second] = [at, at + 4].map((i) => {
+      const own = paired.filter((_, k) => k % 8 === i);
+      return added(own.slice(1), own[0]);
+    });
+    return added(vectors.slice(paired.length).slice(at, at + 1), f32(first + second));
+  });
+  const sum = f32(f32(lanes[0] + lanes[2]) + f32(lanes[1] + lanes[3]));
+  return added([...values.slice(0, start), ...values.slice(start + whole)], sum);
 }
 
 function sumOfExponentials(values: readonly number[]): number {
@@ -35,92 +75,22 @@ function sumBySixteens(values: readonly number[]): number {
   return rest.length & 1 ? f32(sum + rest.at(-1)!) : sum;
 }
 
-function sumByNines(values: readonly number[]): number {
-  let sum = 0;
-  for (let k = 0; k < values.length; k += 9) {
-    const t = Array.from({ length: 9 }, (_, i) => values[k + i] ?? 0);
-    const [sum01, sum23, sum45, sum67] = [0, 2, 4, 6].map((i) => f32(t[i] + t[i + 1]));
-    const nine = f32(f32(sum23 + sum45) + f32(f32(sum01 + t[8]) + sum67));
-    sum = k === 0 ? nine : f32(sum + nine);
-  }
-  return sum;
-}
-
-/** tflite: the first of equals, of 0 and -0 too. */
-function greatest(form: FloatForm, values: readonly number[]): number {
-  if (form !== "tflite") return Math.max(...values);
-  let most = -Infinity;
-  for (const value of values) if (value > most) most = value;
-  return most;
-}
-
-export type FloatPoolArgs = Window & Bounds & { form: FloatForm };
-
-function average(
-  { form, strideWidth, filterHeight, filterWidth }: FloatPoolArgs,
-  taps: number[],
-  count: number,
-) {
-  const column = (x: number) => taps.filter((_, i) => i % filterWidth === x);
-  const columns = Array.from({ length: filterWidth }, (_, x) => column(x));
-  if (form === "xnnpack") return f32(sumByNines(columns.flat()) * f32(1 / count));
-  const byColumns = form === "onnxruntime" && strideWidth <= 2 && filterHeight > 0;
-  return f32((byColumns ? added(columns.map((values) => added(values))) : added(taps)) / count);
-}
-
-const pool = (kernel: "average_pool_2d_f32" | "max_pool_2d_f32"): Op<FloatPoolArgs> => ({
-  macs: () => 0,
-  prepare(kernels, { form, activationMin, activationMax, zero, ...window }) {
-    const values = {
-      ...window,
-      form: formNumber(form),
-      ...boundBits({ activationMin, activationMax, zero }),
-    };
-    return makeStep(kernels, kernels.mark(), kernel, "FloatPool", values, {
-      inputBytes: window.inputHeight * window.inputWidth * window.inputDepth * 4,
-      outputBytes: window.outputHeight * window.outputWidth * window.inputDepth * 4,
-    });
-  },
-  reference(args, [input], batches) {
-    const { outputHeight, outputWidth, inputHeight, inputWidth, inputDepth, filterWidth, filterHeight } =
-      args;
-    return Float32Array.from({ length: batches * outputHeight * outputWidth * inputDepth }, (_, index) => {
-      const pixel = Math.floor(index / inputDepth);
-      const image = Math.floor(pixel / (outputHeight * outputWidth));
-      const top = (Math.floor(pixel / outputWidth) % outputHeight) * args.strideHeight - args.padTop;
-      const left = (pixel % outputWidth) * args.strideWidth - args.padLeft;
-      const taps = Array.from({ length: filterHeight * filterWidth }, (_, k) => {
-        const [y, x] = [top + Math.floor(k / filterWidth), left + (k % filterWidth)];
-        const inside = y >= 0 && x >= 0 && y < inputHeight && x < inputWidth;
-        const at = ((image * inputHeight + y) * inputWidth + x) * inputDepth + (index % inputDepth);
-        return inside ? Number(input[at]) : undefined;
-      });
-      const inside = taps.filter((value) => value !== undefined);
-      const value =
-        kernel === "max_pool_2d_f32"
-          ? greatest(args.form, inside)
-          : average(
-              args,
-              taps.map((tap) => tap ?? 0),
-              inside.length,
-            );
-      return bounded(args, value);
-    });
-  },
-});
-
-export const AVERAGE_POOL_2D = pool("average_pool_2d_f32");
-export const MAX_POOL_2D = pool("max_pool_2d_f32");
+/** In which order a mean is summed. The wasm module numbers them by their place. in-order: one after the other, row by row;
+ * xnnpack: its sums of sixteen lanes, or times 1 / n; four-lanes: of values side by side or in a column; vectors: of values
+ * side by side, of which the first lies at a place of its own among four; fours: four by themselves, then added, the last two
+ * and one too; columns: one after the other, of the last means that four do not divide in fours after the first value. */
+export const MEAN_ORDERS = ["in-order", "xnnpack", "four-lanes", "vectors", "fours", "columns"] as const;
+export type MeanOrder = (typeof MEAN_ORDERS)[number];
 
 /** shape: of one image; axes: indices into it. */
 export interface FloatMeanArgs {
-  form: FloatForm;
+  order: MeanOrder;
   shape: readonly number[];
   axes: readonly number[];
 }
 
 /** What is reduced by the last axes alone lies side by side: [outer][1][1][reduced]. */
-function blocksOf(args: Omit<FloatMeanArgs, "form">) {
+function blocksOf(args: Omit<FloatMeanArgs, "order">) {
   const [outer, reducedOuter, inner, reducedInner] = meanBlocks(args);
   return inner === 1
     ? [outer, 1, 1, reducedOuter * reducedInner]
@@ -132,16 +102,17 @@ const LANES_BYTES = 64;
 
 export const MEAN: Op<FloatMeanArgs> = {
   macs: () => 0,
-  prepare(kernels, { form, ...args }) {
+  prepare(kernels, { order, ...args }) {
     const [outer, reducedOuter, inner, reducedInner] = blocksOf(args);
-    const values = { form: formNumber(form), outer, reducedOuter, inner, reducedInner };
+    const form = MEAN_ORDERS.indexOf(order);
+    const values = { form, outer, reducedOuter, inner, reducedInner };
     return makeStep(kernels, kernels.mark(), "mean_f32", "FloatReduce", values, {
       inputBytes: outer * reducedOuter * inner * reducedInner * 4,
       outputBytes: outer * inner * 4,
       scratchBytes: LANES_BYTES,
     });
   },
-  reference({ form, ...args }, [input], batches) {
+  reference({ order, ...args }, [input], batches) {
     const [outer, reducedOuter, inner, reducedInner] = blocksOf(args);
     return Float32Array.from({ length: batches * outer * inner }, (_, index) => {
       const from = Math.floor(index / inner) * reducedOuter * inner + (index % inner);
@@ -150,20 +121,36 @@ export const MEAN: Op<FloatMeanArgs> = {
           Number(input[(from + row * inner) * reducedInner + i]),
         ),
       );
-      return meanOfRows(form, rows);
+      return meanOfRows(order, rows, { index: index % (outer * inner), place: index % inner, of: inner });
     });
   },
 };
 
-function meanOfRows(form: FloatForm, rows: number[][]): number {
+/** index: of the mean among those of its image; place: among `of` that lie side by side. */
+interface Place {
+  index: number;
+  place: number;
+  of: number;
+}
+
+function meanOfRows(order: MeanOrder, rows: number[][], where: Place): number {
   const values = rows.flat();
   const inverse = f32(1 / values.length);
-  if (form === "xnnpack")
+  if (order === "xnnpack")
     return rows[0].length > 1
       ? added(rows.map((row) => f32(sumBySixteens(row) * inverse)))
       : f32(added(values) * inverse);
-  const byFours = form === "onnxruntime" && (rows.length === 1 || rows[0].length === 1);
-  return f32((byFours ? sumByFours(values) : added(values)) / values.length);
+  return f32(sumOfRows(order, rows, where) / values.length);
+}
+
+function sumOfRows(order: MeanOrder, rows: number[][], { index, place, of }: Place): number {
+  const values = rows.flat();
+  const isOneRun = rows.length === 1 || rows[0].length === 1;
+  if (isOneRun && order === "four-lanes") return sumByFours(values);
+  if (isOneRun && order === "vectors")
+    return sumByVectors(values, Math.min(-(index * values.length) & 3, values.length));
+  if (order === "columns" && place >= (of & ~3)) return vectorSum(values, values.length, true);
+  return order === "fours" ? sumOfFours(values) : added(values);
 }
 
 /** rows of rowSize values in one image. */
@@ -174,13 +161,20 @@ export interface FloatSoftmaxArgs {
   beta: number;
 }
 
-const EXPONENTIALS = { tflite: expLibm, xnnpack: expXnnpack, onnxruntime: expMlas };
-const SUMS = { tflite: added, xnnpack: sumOfExponentials, onnxruntime: sumByFours };
+type Exponential = { of(x: number): number; sum(values: readonly number[]): number };
+const EXPONENTIALS: Record<FloatForm, Exponential> = {
+  tflite: { of: expLibm, sum: added },
+  xnnpack: { of: expXnnpack, sum: sumOfExponentials },
+  onnxruntime: { of: expMlas, sum: sumByFours },
+  "onnxruntime-avx2": { of: expMlasFused, sum: sumOfLanes(8) },
+  "onnxruntime-avx512": { of: expMlasWide, sum: sumOfLanes(16) },
+};
 
 function exponentialsOf({ form, beta }: FloatSoftmaxArgs, row: number[]) {
   const most = Math.max(...row);
-  const values = row.map((x) => EXPONENTIALS[form](f32(f32(x - most) * f32(beta))));
-  return { most, values, sum: SUMS[form](values) };
+  const { of, sum } = EXPONENTIALS[form];
+  const values = row.map((x) => of(f32(f32(x - most) * f32(beta))));
+  return { most, values, sum: sum(values) };
 }
 
 const softmax = (

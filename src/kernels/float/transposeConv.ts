@@ -1,22 +1,10 @@
 /** float32 TRANSPOSE_CONV: outputs that lie a stride apart read the same taps, and are a convolution of their own. */
 import type { Op, Operands, Step, Values, Window } from "../args.ts";
 import type { Kernels } from "../module.ts";
-import { type Bounds, bounded, type FloatForm, f32 } from "./forms.ts";
-import {
-  fourSums,
-  mlasBlock,
-  type Order,
-  type OutputPlace,
-  outputsOf,
-  type PaddedImage,
-  prepareSums,
-  STRIDE,
-  sumInOrder,
-  type Tap,
-  type Term,
-  taps,
-  WIDE,
-} from "./sums.ts";
+import { type Bounds, bounded, type FloatForm, f32, isFused } from "./forms.ts";
+import { mlasBlock, STRIDE } from "./mlas.ts";
+import { type Order, sumInOrder, type Tap, type Term, taps } from "./order.ts";
+import { fourSums, type OutputPlace, outputsOf, type PaddedImage, prepareSums, WIDE } from "./sums.ts";
 
 /** padTop, padLeft: rows and columns of the full result before the output. filter: OHWI; bias: one an output channel, or null. */
 export type FloatTransposeConvArgs = Window &
@@ -32,15 +20,12 @@ function orderOf(args: FloatTransposeConvArgs, read: readonly Tap[]): Order {
   const { form, inputDepth, outputDepth } = args;
   const runs = read.map((tap) => Array.from({ length: inputDepth }, (_, channel) => ({ ...tap, channel })));
   const products = read.length * inputDepth;
-  if (form === "tflite")
-    return { terms: runs.toReversed().flat(), block: products, run: products, bias: "last" };
+  if (form === "tflite") return { terms: runs.toReversed().flat(), block: products, bias: "last" };
   if (form === "xnnpack")
-    return outputDepth < WIDE
-      ? fourSums(runs)
-      : { terms: runs.flat(), block: products, run: products, bias: "first" };
+    return outputDepth < WIDE ? fourSums(runs) : { terms: runs.flat(), block: products, bias: "first" };
   const isOneRow = args.filterHeight * args.filterWidth * outputDepth === 1;
   const block = isOneRow ? STRIDE : mlasBlock(args.inputHeight * args.inputWidth, inputDepth);
-  return { terms: runs.flat(), block, run: inputDepth, bias: "last" };
+  return { terms: runs.flat(), block, run: inputDepth, bias: "last", isFused: isFused(form) };
 }
 
 const weightOf =
@@ -207,11 +192,11 @@ function reference(args: FloatTransposeConvArgs, [input]: readonly Values[], bat
     const column = (tap: Tap) => ((pixel % outputWidth) + args.padLeft - tap.x) / args.strideWidth;
     const read = all.filter((tap) => Number.isInteger(row(tap)) && Number.isInteger(column(tap)));
     const start = startOf(args, read)?.[channel] ?? 0;
-    const value = sumInOrder(orderOf(args, read), start, (term) => {
+    const value = sumInOrder(orderOf(args, read), start, 0, (term) => {
       const [y, x] = [row(term), column(term)];
       const inside = y >= 0 && x >= 0 && y < inputHeight && x < inputWidth;
       const at = ((image + y) * inputWidth + x) * inputDepth + term.channel;
-      return term.none ? 0 : f32((inside ? Number(input[at]) : 0) * weight(channel, term));
+      return [inside ? Number(input[at]) : 0, term.none ? 0 : weight(channel, term)];
     });
     return bounded(args, value);
   });

@@ -1,14 +1,15 @@
 /** One lowering an op on float32 activations, in the order of the profile's ops.float. */
 import type { Step } from "../../kernels/args.ts";
 import type { FloatUnary } from "../../kernels/float/elementwise.ts";
-import type { Bounds, FloatForm } from "../../kernels/float/forms.ts";
+import { type Bounds, type FloatForm, isBlocked, isFused, isOnnxRuntime } from "../../kernels/float/forms.ts";
 import { FLOAT_OPS } from "../../kernels/float/ops.ts";
 import type { FloatConv2dArgs } from "../../kernels/float/sums.ts";
+import type { MeanOrder } from "../../kernels/float/reduce.ts";
 import { phaseCount } from "../../kernels/float/transposeConv.ts";
 import { OPS } from "../../kernels/ops.ts";
 import { meanRuns } from "../../kernels/pool.ts";
 import { hasDelegatedSize } from "../delegate.ts";
-import { elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
+import { type Attributes, elements, isGlobalPool, type OpName, type Tensor } from "../graph.ts";
 import { floatMatMul } from "../matmul.ts";
 import { bindConstant } from "../operands.ts";
 import { first, type Lowering, only, type Site } from "../site.ts";
@@ -17,6 +18,7 @@ import { windowArgs } from "../wide/site.ts";
 import { isDynamic, prepareDynamic, refuseDynamic, rowsOf as rowsOfDynamic } from "./dynamic.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { activation, boundsFor, boundsOf, constant, formOf, hasForm, NO_BOUNDS, unary } from "./site.ts";
+import { refuseOnX86, type Summed } from "./x86.ts";
 
 const imageElements = ({ shape }: Tensor) => elements(shape.slice(1));
 const rowsOf = ({ inputs: [x] }: Site) => {
@@ -25,10 +27,11 @@ const rowsOf = ({ inputs: [x] }: Site) => {
 };
 
 /** Operands of a sum of products. axis: of the output channels in the filter. */
-const weighted = (site: Site, axis: number) => {
+const weighted = (site: Site<Summed>, op: Summed, axis: number) => {
   const [, filter, bias] = site.inputs;
   return first(
-    unary(site),
+    unary(site as Site),
+    refuseOnX86(site, op),
     constant(filter, "filter"),
     bias ? constant(bias, "bias") : "",
     only("bias: needs one an output channel", !bias || bias.data?.length === filter.shape[axis]),
@@ -56,7 +59,7 @@ function withAddend(
 const conv2d: Lowering<"CONV_2D"> = {
   refuse: (site) =>
     first(
-      isDynamic(site) ? refuseDynamic(site, "CONV_2D", 0) : weighted(site, 0),
+      isDynamic(site) ? refuseDynamic(site, "CONV_2D", 0) : weighted(site, "CONV_2D", 0),
       only("groups: input channels must divide", site.inputs[0].shape[3] % site.inputs[1].shape[3] === 0),
     ),
   lower: (site) => {
@@ -71,7 +74,7 @@ const conv2d: Lowering<"CONV_2D"> = {
       dilationWidth: attributes.dilationWidth,
     };
     if (isDynamic(site)) return prepareDynamic(site, "CONV_2D", args, rowsOfDynamic(args));
-    const own = { ...args, ...weightsOf(site), form: formOf(site) };
+    const own = { ...args, ...weightsOf(site), form: formOf(site), dequantized: site.dequantized };
     return withAddend(site, (addend) => FLOAT_OPS.CONV_2D.prepare(kernels, { ...own, ...addend }));
   },
 };
@@ -79,7 +82,7 @@ const conv2d: Lowering<"CONV_2D"> = {
 const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
   refuse: (site) =>
     first(
-      isDynamic(site) ? refuseDynamic(site, "DEPTHWISE_CONV_2D", 3) : weighted(site, 3),
+      isDynamic(site) ? refuseDynamic(site, "DEPTHWISE_CONV_2D", 3) : weighted(site, "DEPTHWISE_CONV_2D", 3),
       only(
         "filter: needs input channels * depthMultiplier",
         site.inputs[1].shape[3] === site.inputs[0].shape[3] * site.attributes.depthMultiplier,
@@ -96,7 +99,13 @@ const depthwise: Lowering<"DEPTHWISE_CONV_2D"> = {
     };
     const channels = { outputDepth: filter.shape[3], groups: x.shape[3] };
     if (isDynamic(site)) return prepareDynamic(site, "DEPTHWISE_CONV_2D", { ...args, ...channels });
-    const own = { ...args, ...weightsOf(site), form: formOf(site), depthMultiplier };
+    const own = {
+      ...args,
+      ...weightsOf(site),
+      form: formOf(site),
+      dequantized: site.dequantized,
+      depthMultiplier,
+    };
     return withAddend(site, (addend) => FLOAT_OPS.DEPTHWISE_CONV_2D.prepare(kernels, { ...own, ...addend }));
   },
 };
@@ -113,7 +122,7 @@ const transposeConv: Lowering<"TRANSPOSE_CONV"> = {
         "input, filter, output: needs four dimensions",
         [x, filter, output].every(({ shape }) => shape.length === 4),
       ),
-      weighted(site, 0),
+      weighted(site, "TRANSPOSE_CONV", 0),
       only(
         `filter: needs [${output.shape[3]}, height, width, ${x.shape[3]}]`,
         filter.shape[0] === output.shape[3] && filter.shape[3] === x.shape[3],
@@ -150,7 +159,10 @@ const batchNormalization: Lowering<"BATCH_NORMALIZATION"> = {
     const [x, ...moments] = site.inputs;
     return first(
       unary(site),
-      only("TFLite has no such operator: a converter folds it", hasForm(site, "onnxruntime")),
+      only(
+        "TFLite has no such operator: a converter folds it",
+        isOnnxRuntime(site.profile.arithmetic.ops.float?.form),
+      ),
       ...moments.map((tensor, i) => constant(tensor, MOMENTS[i])),
       only(
         `${MOMENTS.join(", ")}: needs one value a channel`,
@@ -170,15 +182,20 @@ const batchNormalization: Lowering<"BATCH_NORMALIZATION"> = {
   },
 };
 
+function matrixOf({ attributes, dequantized }: Site<"FULLY_CONNECTED">) {
+  if (dequantized) return attributes.isTransposed ? "dequantized-transposed" : "dequantized";
+  return attributes.unpacked ? "plain" : "packed";
+}
+
 /** A row is a pixel. */
 const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
   refuse: (site) =>
     first(
-      isDynamic(site) ? refuseDynamic(site, "FULLY_CONNECTED", 0) : weighted(site, 0),
+      isDynamic(site) ? refuseDynamic(site, "FULLY_CONNECTED", 0) : weighted(site, "FULLY_CONNECTED", 0),
       only("filter: needs the input's width", imageElements(site.inputs[0]) % site.inputs[1].shape[1] === 0),
     ),
   lower: (site) => {
-    const { attributes, inputs, kernels } = site;
+    const { inputs, kernels } = site;
     const [outputDepth, inputDepth] = inputs[1].shape;
     const rows = imageElements(inputs[0]) / inputDepth;
     const args = {
@@ -191,7 +208,7 @@ const fullyConnected: Lowering<"FULLY_CONNECTED"> = {
       ...args,
       ...weightsOf(site),
       form: formOf(site),
-      matrix: attributes.unpacked ? "plain" : "packed",
+      matrix: matrixOf(site),
     });
   },
 };
@@ -207,6 +224,19 @@ const pool = (op: "AVERAGE_POOL_2D" | "MAX_POOL_2D"): Lowering<"AVERAGE_POOL_2D"
     });
   },
 });
+
+/** ONNX Runtime's ReduceMean adds one after the other, as TFLite does, but on x86 by Eigen what lies side by side, and by a
+ * product with ones what lies between others. Source: microsoft/onnxruntime 02dd69e, reduction_ops.h; executed on 1.30.0. */
+const REDUCED = {
+  wasm: { last: "in-order", between: "columns" },
+  x86: { last: "vectors", between: "fours" },
+} as const;
+function meanOrder(form: FloatForm, attributes: Attributes["MEAN"], shape: readonly number[]): MeanOrder {
+  if (!isOnnxRuntime(form)) return form === "xnnpack" ? "xnnpack" : "in-order";
+  if (isGlobalPool(attributes, shape.length))
+    return isBlocked(form, shape.at(-1)!) ? "in-order" : "four-lanes";
+  return attributes.reduced ? REDUCED[isFused(form) ? "x86" : "wasm"][attributes.reduced] : "in-order";
+}
 
 const mean: Lowering<"MEAN"> = {
   refuse: (site) => {
@@ -224,11 +254,8 @@ const mean: Lowering<"MEAN"> = {
   lower: (site) => {
     const { attributes, kernels } = site;
     const { shape } = site.inputs[0];
-    const form = formOf(site);
-    // ONNX Runtime's ReduceMean adds one after the other, as TFLite does.
-    const isInOrder = form === "onnxruntime" && !isGlobalPool(attributes, shape.length);
     return FLOAT_OPS.MEAN.prepare(kernels, {
-      form: isInOrder ? "tflite" : form,
+      order: meanOrder(formOf(site), attributes, shape),
       shape: shape.slice(1),
       axes: attributes.axes.map((axis) => axis - 1),
     });
@@ -254,23 +281,42 @@ const softmax: Lowering<"SOFTMAX"> = {
 const logSoftmax: Lowering<"LOG_SOFTMAX"> = {
   refuse: (site) => first(activation(site.inputs[0], "input"), activation(site.output, "output")),
   lower: (site) => {
-    const { kernels } = site;
-    return hasForm(site, "onnxruntime")
-      ? FLOAT_OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "onnxruntime", beta: 1 })
+    const { kernels, profile } = site;
+    const form = profile.arithmetic.ops.float?.form;
+    return form && isOnnxRuntime(form)
+      ? FLOAT_OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form, beta: 1 })
       : OPS.LOG_SOFTMAX.prepare(kernels, { ...rowsOf(site), form: "float32" });
   },
 };
 
-/** A function of one value by the form of the profile; `low` and `high` as its kernel takes them. */
+type Function = "LOGISTIC" | "TANH" | "HARD_SWISH";
+const FUSED: Record<Function, FloatUnary> = {
+  LOGISTIC: "LOGISTIC_MLAS_FUSED",
+  TANH: "TANH_MLAS_FUSED",
+  HARD_SWISH: "HARD_SWISH_XNNPACK",
+};
+/** Each runtime's own. */
+const FUNCTIONS: Record<FloatForm, Record<Function, FloatUnary>> = {
+  tflite: { LOGISTIC: "LOGISTIC_LIBM", TANH: "TANH_LIBM", HARD_SWISH: "HARD_SWISH_TFLITE" },
+  xnnpack: { LOGISTIC: "LOGISTIC_XNNPACK", TANH: "TANH_XNNPACK", HARD_SWISH: "HARD_SWISH_XNNPACK" },
+  onnxruntime: { LOGISTIC: "LOGISTIC_MLAS", TANH: "TANH_MLAS", HARD_SWISH: "HARD_SWISH_XNNPACK" },
+  "onnxruntime-avx2": FUSED,
+  "onnxruntime-avx512": FUSED,
+};
+
+/** `low` and `high` of the range as the operator's kernel takes them. */
 const apply = <Op extends OpName>(
-  operator: Record<FloatForm, FloatUnary> | FloatUnary,
+  operator: Function | "CLAMP" | "LEAKY_RELU",
   range: (site: Site<Op>) => Bounds = () => NO_BOUNDS,
 ): Lowering<Op> => ({
   refuse: unary as Lowering<Op>["refuse"],
   lower: (site) =>
     FLOAT_OPS.UNARY.prepare(site.kernels, {
       ...range(site),
-      operator: typeof operator === "string" ? operator : operator[formOf(site as unknown as Site)],
+      operator:
+        operator === "CLAMP" || operator === "LEAKY_RELU"
+          ? operator
+          : FUNCTIONS[formOf(site as unknown as Site)][operator],
       elements: imageElements(site.inputs[0]),
     }),
 });
@@ -365,13 +411,9 @@ export const FLOAT_LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
     activationMax: 0,
     ...(hasForm(site, "xnnpack") && { zero: 0 }),
   })),
-  LOGISTIC: apply({ tflite: "LOGISTIC_LIBM", xnnpack: "LOGISTIC_XNNPACK", onnxruntime: "LOGISTIC_MLAS" }),
-  TANH: apply({ tflite: "TANH_LIBM", xnnpack: "TANH_XNNPACK", onnxruntime: "TANH_MLAS" }),
-  HARD_SWISH: apply({
-    tflite: "HARD_SWISH_TFLITE",
-    xnnpack: "HARD_SWISH_XNNPACK",
-    onnxruntime: "HARD_SWISH_XNNPACK",
-  }),
+  LOGISTIC: apply("LOGISTIC"),
+  TANH: apply("TANH"),
+  HARD_SWISH: apply("HARD_SWISH"),
   PAD: pad,
   CONCATENATION: concatenation,
   RESIZE_BILINEAR: bilinear,
