@@ -1,10 +1,9 @@
 /** QUANTIZE, DEQUANTIZE, 256-entry tables, PAD and copies. */
 import { Cast, Copy, Lookup, Pad, Quantize } from "./params";
 
-/** round(value), or rint(value) where halfEven; beyond +-512, which any zero point saturates, and NaN as 0. */
+/** round(value), or rint(value) where halfEven; beyond +-512, which any zero point saturates. */
 @inline
 function toInteger(value: f32, halfEven: bool): i32 {
-  if (value != value) return 0;
   const limited = min<f32>(max<f32>(value, -512), 512);
   if (halfEven) return <i32>nearest(limited);
   const whole = trunc(limited);
@@ -20,8 +19,9 @@ export function quantize_f32_s8(params: usize): void {
   const halfEven = p.halfEven != 0;
   for (let i: usize = 0, end = <usize>(p.batches * p.elements); i < end; i++) {
     const x = load<f32>(p.input + (i << 2));
-    const value = toInteger(p.halfEven == 1 ? x * inverse : x / scale, halfEven) + p.zeroPoint;
-    store<i8>(p.output + i, <i8>min(max(value, -128), 127));
+    const real = p.halfEven == 1 ? x * inverse : x / scale;
+    const code = real == real ? toInteger(real, halfEven) + p.zeroPoint : p.nan;
+    store<i8>(p.output + i, <i8>min(max(code, -128), 127));
   }
 }
 

@@ -272,6 +272,7 @@ export class Quantize extends Operands {
   scale: i32;
   zeroPoint: i32;
   halfEven: i32;
+  nan: i32;
 }
 
 /** table: 256 int8, by the value read as uint8. */

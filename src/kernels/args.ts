@@ -178,6 +178,8 @@ export interface QuantizeArgs {
   scale: number;
   zeroPoint: number;
   rounding: "half-away" | "half-even" | "quotient-half-even";
+  /** The code of NaN; the zero point where left out. */
+  nan?: number;
 }
 
 /** int8 -> float32: f32(scale * (q - zeroPoint)). */

@@ -5,19 +5,18 @@ import { clamp, requantize, roundHalfAway, roundHalfEven } from "./requantize.ts
 import { channelOf } from "./requantizers.ts";
 import { makeStep } from "./step.ts";
 
-/** NaN becomes the zero point. */
-function quantizeOne({ scale, zeroPoint, rounding }: QuantizeArgs, x: number): number {
+function quantizeOne({ scale, zeroPoint, rounding, nan = zeroPoint }: QuantizeArgs, x: number): number {
   const narrow = Math.fround(scale);
   const real = Math.fround(rounding === "half-even" ? x * Math.fround(1 / narrow) : x / narrow);
   const value = rounding === "half-away" ? roundHalfAway(real) : roundHalfEven(real);
-  return clamp((Number.isNaN(value) ? 0 : value) + zeroPoint, -128, 127);
+  return Number.isNaN(value) ? nan : clamp(value + zeroPoint, -128, 127);
 }
 
 export const QUANTIZE: Op<QuantizeArgs> = {
   macs: () => 0,
-  prepare(kernels, { elements, scale, zeroPoint, rounding }) {
+  prepare(kernels, { elements, scale, zeroPoint, rounding, nan = zeroPoint }) {
     const halfEven = ["half-away", "half-even", "quotient-half-even"].indexOf(rounding);
-    const values = { elements, scale: floatBits(scale), zeroPoint, halfEven };
+    const values = { elements, scale: floatBits(scale), zeroPoint, halfEven, nan };
     const bytes = { inputBytes: elements * 4, outputBytes: elements };
     return makeStep(kernels, kernels.mark(), "quantize_f32_s8", "Quantize", values, bytes);
   },

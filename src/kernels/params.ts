@@ -181,7 +181,7 @@ export const PARAMS = {
     "after2",
     "value",
   ],
-  Quantize: [...OPERANDS, "elements", "scale", "zeroPoint", "halfEven"],
+  Quantize: [...OPERANDS, "elements", "scale", "zeroPoint", "halfEven", "nan"],
   Lookup: [...OPERANDS, "elements", "table"],
   Copy: [...OPERANDS, "bytes"],
   PairLookup: [...OPERANDS, "input2", "input2Stride", "elements", "table"],

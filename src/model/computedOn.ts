@@ -22,6 +22,14 @@ export function onnxRuntimeForm({ profile }: Pick<Site, "profile">): FloatForm |
   return isOnnxRuntime(form) ? form : undefined;
 }
 
+/** What quantizing NaN to the output's codes gives. */
+export function codeOfNaN({ profile, attributes, output }: Site): number {
+  const { nan } = profile.arithmetic.ops.QUANTIZE;
+  if (!nan) return zeroPointOf(output);
+  const isInt8 = output.dtype === "int8" && (attributes as Integer).computedOn === "codes";
+  return nan === "zero" && isInt8 ? 0 : -128;
+}
+
 /** Whether the codes' own ends clamp as the activation does: it is dropped then, else the node before it stays real.
  * Source: microsoft/onnxruntime 0008737, qdq_util.cc, IsClipMadeRedundantByQ. */
 function isClampOfCodes(activation: Activation, output: Tensor): boolean {

@@ -69,7 +69,7 @@ export interface Attributes {
   PAD: { before: number[]; after: number[]; value?: number };
   /** shape[0] is the batch and is kept. */
   RESHAPE: { shape: number[] };
-  QUANTIZE: None;
+  QUANTIZE: Integer;
   DEQUANTIZE: None;
   RELU: None;
   RELU6: None;

@@ -5,6 +5,7 @@ import { OPS } from "../kernels/ops.ts";
 import { softmaxMultiplier } from "../kernels/requantize.ts";
 import type { Profile } from "../profile/schema.ts";
 import { ACCUMULATED, isAccumulated } from "./accumulated.ts";
+import { codeOfNaN } from "./computedOn.ts";
 import { profileFor } from "./delegate.ts";
 import {
   convolutionFactors,
@@ -290,6 +291,7 @@ export const LOWERINGS: { [Op in OpName]?: Lowering<Op> } = {
         scale: scaleOf(output),
         zeroPoint: zeroPointOf(output),
         rounding,
+        nan: codeOfNaN(site),
       });
     },
   },

@@ -79,7 +79,10 @@ const ops = z.strictObject({
   SOFTMAX: form(["fixed-point", "float-table", "uint16-table", "onnxruntime"]).optional(),
   /** quotient-half-even, product-half-even: of x / scale, or x * (1 / scale). Between integers by the requantizer, of
    * quotient-half-even by the real value in float32. */
-  QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]),
+  QUANTIZE: requantizedForm(["tflite", "xnnpack", "quotient-half-even", "product-half-even"]).extend({
+    /** What NaN becomes: the lowest code, or code 0 of the type that ONNX Runtime has; the zero point where left out. */
+    nan: z.enum(["lowest", "zero"]).optional(),
+  }),
   /** What SUB forms the ratios of its scales in, where its form is ADD's tflite. */
   SUB: ratios({}).optional(),
   /** TANH too. fixed-point: Q4.27. table-half-even: the zero point is added before rounding;

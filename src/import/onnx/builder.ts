@@ -39,6 +39,7 @@ const SAME_CODES: ReadonlySet<OpName> = new Set([
 
 /** Ops that ONNX Runtime may compute on codes, whose result tells on what it does. */
 const ON_CODES: ReadonlySet<OpName> = new Set([
+  "QUANTIZE",
   "CONV_2D",
   "DEPTHWISE_CONV_2D",
   "FULLY_CONNECTED",

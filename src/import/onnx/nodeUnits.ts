@@ -200,6 +200,8 @@ class Optimizer {
 
   /** undefined: on uint8 codes, or it is not between the two. */
   computedOn(step: Step): Computed | undefined {
+    if (step.op === "QuantizeLinear")
+      return this.#codeType(step.outputs[0], step.inputs[2]) === "int8" ? "codes" : undefined;
     const row = Object.hasOwn(FUSED, step.op) ? FUSED[step.op] : undefined;
     const quantizer = row && this.#quantizer(step);
     if (!row || !quantizer) return undefined;
