@@ -12,7 +12,7 @@ import { quantizeStatic } from "../../src/quantize/ptq.ts";
 import { activationQuantization } from "../../src/quantize/uniform.ts";
 import { seededRandom } from "../../src/random.ts";
 import { outputsOf } from "../import/onnxEvaluate.ts";
-import { runOrt } from "../import/onnxRuntime.ts";
+import { describeBesideOrt, expectEqual, runOrt } from "../import/onnxRuntime.ts";
 
 const IMAGES = 4;
 const SIZE = 12;
@@ -148,6 +148,19 @@ describe("int4 weights", () => {
     const expected = plan.run([images], IMAGES)[0];
     const codes = await ortCodes(one, [images]);
     codes.forEach((code, i) => expect(Math.abs(code - expected[i])).toBeLessThanOrEqual(1));
+  });
+});
+
+describeBesideOrt("an exported network", (beside) => {
+  it.each([
+    ["resnet8", 8],
+    ["cnn", 8],
+    ["cnn", 4],
+  ] as const)("%s with weights of %i bits, read back, gives the same integers", async (name, weightBits) => {
+    const graph = network(name, weightBits);
+    const input = graph.inputs[0];
+    const feeds = { [graph.tensors[input].name]: ["int8", batched(graph, input), images] as const };
+    await expectEqual(beside, exportOnnx(graph), feeds);
   });
 });
 

@@ -1,15 +1,10 @@
 /** Operators between QuantizeLinear and DequantizeLinear beside ONNX Runtime: on many scales and zero points, where an exact half
  * is rounded as the noise of the float arithmetic has it. */
-import { beforeAll, describe, expect, it } from "vitest";
-import { findProfile } from "../../src/cli/profiles.ts";
-import { loadKernelModule } from "../../src/cli/wasm.ts";
+import { describe, expect, it } from "vitest";
 import { importOnnx } from "../../src/import/onnx/index.ts";
-import { bindKernels, type Kernels } from "../../src/kernels/module.ts";
-import { compile } from "../../src/model/compile.ts";
-import type { Profile } from "../../src/profile/schema.ts";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { model, type NodeDraft, node, tensor } from "./onnxModels.ts";
-import { runOrt } from "./onnxRuntime.ts";
+import { type Beside, describeBesideOrt, expectEqual } from "./onnxRuntime.ts";
 
 type Code = "int8" | "uint8";
 type Tensors = ReturnType<typeof tensor>[];
@@ -117,21 +112,9 @@ class Draft {
   }
 }
 
-describe.each(["int8", "uint8"] as const)("%s beside ONNX Runtime", (type) => {
-  let kernels: Kernels;
-  let profile: Profile;
-  beforeAll(async () => {
-    kernels = await bindKernels(await loadKernelModule());
-    profile = await findProfile("onnxruntime-web");
-  });
+const feed = (x: Float32Array) => ["float32", SHAPE, x] as const;
 
-  async function expectEqual(bytes: Uint8Array, inputs: Record<string, Float32Array>) {
-    const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run(Object.values(inputs), 1);
-    const feeds = Object.entries(inputs).map(([name, x]) => [name, ["float32", SHAPE, x]] as const);
-    const { y } = await runOrt(bytes, Object.fromEntries(feeds));
-    expect(output).toEqual(y.data);
-  }
-
+function suite(beside: Beside, type: Code): void {
   it.each(Object.entries(CASES))(
     "%s",
     async (_, { nodes, shape = SHAPE, zeroPoint, keepsScale, onCodes }) => {
@@ -144,7 +127,8 @@ describe.each(["int8", "uint8"] as const)("%s beside ONNX Runtime", (type) => {
         const inputs = names.map((name) => {
           const [low, step] = draft.scale(name);
           draft.pair(`${name}_x`, name);
-          return [`${name}_x`, Float32Array.from({ length: ELEMENTS }, () => low + random.below(256) * step)];
+          const x = Float32Array.from({ length: ELEMENTS }, () => low + random.below(256) * step);
+          return [`${name}_x`, feed(x)];
         });
         draft.nodes.push(...nodes);
         if (!keepsScale) draft.scale("y", zeroPoint && draft.lowest);
@@ -156,7 +140,7 @@ describe.each(["int8", "uint8"] as const)("%s beside ONNX Runtime", (type) => {
           constants: draft.constants,
           opset: 18,
         });
-        await expectEqual(bytes, Object.fromEntries(inputs));
+        await expectEqual(beside, bytes, Object.fromEntries(inputs));
       }
     },
   );
@@ -186,10 +170,14 @@ describe.each(["int8", "uint8"] as const)("%s beside ONNX Runtime", (type) => {
           opset: 18,
         });
         const x = Float32Array.from({ length: ELEMENTS }, () => (random.below(2000) - 1000) / 100);
-        await expectEqual(bytes, { x });
+        await expectEqual(beside, bytes, { x: feed(x) });
       }
     },
   );
+}
+
+describeBesideOrt("quantized operators", (beside) => {
+  describe.each(["int8", "uint8"] as const)("%s", (type) => suite(beside, type));
 });
 
 it("pairs whose ranges meet in 0 alone: refused in one line", () => {
@@ -209,13 +197,12 @@ it("pairs whose ranges meet in 0 alone: refused in one line", () => {
   );
 });
 
-describe("float32 beside ONNX Runtime", () => {
+describeBesideOrt("float32", (beside) => {
   it.each([
     ["plane", [1, 20, 1, 1]],
     ["channels", [1, 1, 6, 7]],
     ["both", [1, 1, 6, 1]],
   ])("ReduceMean of %s", async (axes, shape) => {
-    const kernels = await bindKernels(await loadKernelModule());
     const bytes = model({
       inputs: { x: ["float32", SHAPE] },
       outputs: { y: ["float32", shape] },
@@ -225,9 +212,6 @@ describe("float32 beside ONNX Runtime", () => {
     });
     const random = seededRandom(1);
     const x = Float32Array.from({ length: ELEMENTS }, () => (random.below(1e6) - 5e5) / 3e5);
-    const profile = await findProfile("onnxruntime-web");
-    const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([x], 1);
-    const { y } = await runOrt(bytes, { x: ["float32", SHAPE, x] });
-    expect(output).toEqual(y.data);
+    await expectEqual(beside, bytes, { x: feed(x) });
   });
 });

@@ -1,14 +1,8 @@
-import { beforeAll, describe, expect, it } from "vitest";
-import { findProfile } from "../../src/cli/profiles.ts";
-import { loadKernelModule } from "../../src/cli/wasm.ts";
-import { importOnnx } from "../../src/import/onnx/index.ts";
-import { bindKernels } from "../../src/kernels/module.ts";
-import { compile } from "../../src/model/compile.ts";
+import { it } from "vitest";
 import { elements } from "../../src/model/graph.ts";
-import type { Profile } from "../../src/profile/schema.ts";
 import { seededRandom } from "../../src/random.ts";
 import { model, type NodeDraft, node, tensor } from "./onnxModels.ts";
-import { runOrt } from "./onnxRuntime.ts";
+import { describeBesideOrt, expectEqual } from "./onnxRuntime.ts";
 
 type Code = "int8" | "uint8";
 const IMAGES = 3;
@@ -141,24 +135,10 @@ function network(type: Code): Uint8Array {
   });
 }
 
-describe.each(["uint8", "int8"] as const)(
-  "a network of %s activations as ONNX Runtime's static quantizer writes it",
-  (type) => {
-    const bytes = network(type);
+describeBesideOrt("a network as ONNX Runtime's static quantizer writes it", (beside) => {
+  it.each(["uint8", "int8"] as const)("of %s activations", async (type) => {
     const random = seededRandom(9);
     const x = Float32Array.from({ length: elements(SHAPE) }, () => 2.2 * random.normal());
-    let profile: Profile;
-    beforeAll(async () => {
-      profile = await findProfile("onnxruntime-web");
-    });
-
-    it("gives ONNX Runtime Web's values, fused, on its profile", async () => {
-      const { y_dq } = await runOrt(bytes, { x: ["float32", SHAPE, x] });
-      const graph = importOnnx(bytes, "static.onnx");
-      const plan = compile(graph, profile, await bindKernels(await loadKernelModule()));
-      const [own] = plan.run([x], IMAGES);
-      expect(own).toEqual(y_dq.data);
-      expect(new Set(own).size).toBeGreaterThan(5);
-    });
-  },
-);
+    await expectEqual(beside, network(type), { x: ["float32", SHAPE, x] });
+  });
+});

@@ -8,7 +8,7 @@ import { elements } from "../../src/model/graph.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { seededRandom } from "../../src/random.ts";
 import { model, node, type Parts, tensor } from "./onnxModels.ts";
-import { runOrt } from "./onnxRuntime.ts";
+import { describeBesideOrt, expectEqual } from "./onnxRuntime.ts";
 
 type Attributes = Parameters<typeof node>[3];
 interface Trap {
@@ -133,54 +133,46 @@ const bytesOf = ({ x, nodes, constants, opset, rank = x.length }: Trap) =>
     opset,
   });
 
-describe("an .onnx file that is easily misread", () => {
+describeBesideOrt("an .onnx file that is easily misread", (beside) => {
+  it.each(Object.entries(EQUAL))("%s", async (name, trap) => {
+    const bytes = bytesOf(trap);
+    const random = seededRandom(name.length);
+    // Sixteenths, whose sums are exact in any order: what is compared is which values are taken.
+    const input = Float32Array.from({ length: elements(trap.x) }, () => (random.below(64) - 31) / 16);
+    await expectEqual(beside, bytes, { x: ["float32", trap.x, input] });
+  });
+
+  it("a bias in units of the products", () =>
+    expectEqual(beside, convolution(0.125), {
+      x: ["float32", [1, 1, 2, 2], Float32Array.of(1, -2, 3, 0.5)],
+    }));
+
+  it.each([0, 44, 129, 255])("uint8 averages of zero point %i, halves too", async (zeroPoint) => {
+    const bytes = model({
+      inputs: { x: ["float32", [1, 1, 3, 200]] },
+      outputs: { y: ["float32", [1, 1, 2, 198]] },
+      nodes: [
+        node("QuantizeLinear", "x s z", "xq"),
+        node("DequantizeLinear", "xq s z", "xr"),
+        node("AveragePool", "xr", "r", { kernel_shape: [2, 3] }),
+        node("QuantizeLinear", "r s z", "yq"),
+        node("DequantizeLinear", "yq s z", "y"),
+      ],
+      constants: [tensor("s", "float32", [], [0.02]), tensor("z", "uint8", [], [zeroPoint])],
+    });
+    const random = seededRandom(zeroPoint);
+    const input = Float32Array.from({ length: 600 }, () => (random.below(256) - zeroPoint) * 0.02);
+    await expectEqual(beside, bytes, { x: ["float32", [1, 1, 3, 200], input] });
+  });
+});
+
+describe("an .onnx file that would be misread", () => {
   let kernels: Kernels;
   let profile: Profile;
   beforeAll(async () => {
     kernels = await bindKernels(await loadKernelModule());
     profile = await findProfile("onnxruntime-web");
   });
-
-  it.each(Object.entries(EQUAL))("%s: ONNX Runtime's values", async (name, trap) => {
-    const bytes = bytesOf(trap);
-    const random = seededRandom(name.length);
-    // Sixteenths, whose sums are exact in any order: what is compared is which values are taken.
-    const input = Float32Array.from({ length: elements(trap.x) }, () => (random.below(64) - 31) / 16);
-    const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([input], trap.x[0]);
-    const { y } = await runOrt(bytes, { x: ["float32", trap.x, input] });
-    expect(output).toEqual(y.data);
-  });
-
-  it("a bias in units of the products: ONNX Runtime's values", async () => {
-    const input = Float32Array.of(1, -2, 3, 0.5);
-    const bytes = convolution(0.125);
-    const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([input], 1);
-    const { y } = await runOrt(bytes, { x: ["float32", [1, 1, 2, 2], input] });
-    expect(output).toEqual(y.data);
-  });
-
-  it.each([0, 44, 129, 255])(
-    "uint8 averages of zero point %i, halves too: ONNX Runtime's",
-    async (zeroPoint) => {
-      const bytes = model({
-        inputs: { x: ["float32", [1, 1, 3, 200]] },
-        outputs: { y: ["float32", [1, 1, 2, 198]] },
-        nodes: [
-          node("QuantizeLinear", "x s z", "xq"),
-          node("DequantizeLinear", "xq s z", "xr"),
-          node("AveragePool", "xr", "r", { kernel_shape: [2, 3] }),
-          node("QuantizeLinear", "r s z", "yq"),
-          node("DequantizeLinear", "yq s z", "y"),
-        ],
-        constants: [tensor("s", "float32", [], [0.02]), tensor("z", "uint8", [], [zeroPoint])],
-      });
-      const random = seededRandom(zeroPoint);
-      const input = Float32Array.from({ length: 600 }, () => (random.below(256) - zeroPoint) * 0.02);
-      const [output] = compile(importOnnx(bytes, "m.onnx"), profile, kernels).run([input], 1);
-      const { y } = await runOrt(bytes, { x: ["float32", [1, 1, 3, 200], input] });
-      expect(output).toEqual(y.data);
-    },
-  );
 
   it("a bias of another scale, which is not summed with the products: refused", () =>
     expect(() => compile(importOnnx(convolution(0.2), "m.onnx"), profile, kernels)).toThrow(

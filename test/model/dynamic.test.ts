@@ -1,4 +1,4 @@
-/** Dynamic quantization: the rules of each runtime, and whole nodes beside onnxruntime-web and LiteRT.js, bit for bit. */
+/** Dynamic quantization: the rules of each runtime, and whole nodes beside ONNX Runtime and LiteRT.js, bit for bit. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { findProfile } from "../../src/cli/profiles.ts";
 import { BUILDS, loadKernelModule } from "../../src/cli/wasm.ts";
@@ -12,7 +12,7 @@ import type { Profile } from "../../src/profile/schema.ts";
 import { seededRandom } from "../../src/random.ts";
 import { type LiteRt, runLiteRt, startLiteRt } from "../export/liteRt.ts";
 import { model, node, tensor } from "../import/onnxModels.ts";
-import { runOrt } from "../import/onnxRuntime.ts";
+import { describeBesideOrt, expectEqual } from "../import/onnxRuntime.ts";
 import { convolution, graphOf, reals } from "./floatGraphs.ts";
 
 const random = seededRandom(11);
@@ -79,30 +79,27 @@ function onnxModel(
   });
 }
 
-describe("dynamic quantization", () => {
-  let kernels: Kernels[];
-  let web: Profile;
-  let js: Profile;
-  let liteRt: LiteRt;
-  beforeAll(async () => {
-    [web, js] = [await findProfile("onnxruntime-web"), await findProfile("litert-js")];
-    kernels = await Promise.all(BUILDS.map(async (build) => bindKernels(await loadKernelModule(build))));
-    liteRt = await startLiteRt("compat");
-  });
-
+describeBesideOrt("dynamic quantization", (beside) => {
   it.each([
     ["MatMulInteger", [1, 25], [25, 20], false],
     ["MatMulInteger", [1, 37], [37, 11], true],
     ["MatMulInteger", [1, 3, 16], [16, 5], true],
     ["ConvInteger", [1, 3, 7, 6], [5, 3, 3, 3], false],
-  ] as const)("%s of %j by %j is onnxruntime-web's", async (op, shape, dims, perChannel) => {
+  ] as const)("%s of %j by %j", async (op, shape, dims, perChannel) => {
     const bytes = onnxModel(op, [...shape], [...dims], perChannel);
-    const graph = importOnnx(bytes, "model.onnx");
-    for (let i = 0; i < 5; i++) {
-      const x = reals(elements(shape));
-      const { y } = await runOrt(bytes, { x: ["float32", shape, x] });
-      for (const own of kernels) expect(compile(graph, web, own).run([x], 1)[0]).toEqual(y.data);
-    }
+    for (let i = 0; i < 5; i++)
+      await expectEqual(beside, bytes, { x: ["float32", shape, reals(elements(shape))] });
+  });
+});
+
+describe("dynamic quantization", () => {
+  let kernels: Kernels[];
+  let js: Profile;
+  let liteRt: LiteRt;
+  beforeAll(async () => {
+    js = await findProfile("litert-js");
+    kernels = await Promise.all(BUILDS.map(async (build) => bindKernels(await loadKernelModule(build))));
+    liteRt = await startLiteRt("compat");
   });
 
   /** FULLY_CONNECTED with one scale an output. */

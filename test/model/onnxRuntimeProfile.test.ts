@@ -1,14 +1,10 @@
-/** The profile onnxruntime-web beside ONNX Runtime itself: one quantized operator at a time, byte for byte. */
-import { beforeAll, describe, expect, it } from "vitest";
-import { shippedProfiles } from "../../src/cli/profiles.ts";
-import { loadKernelModule } from "../../src/cli/wasm.ts";
-import { bindKernels } from "../../src/kernels/module.ts";
+/** The profiles of ONNX Runtime beside itself: one quantized operator at a time, byte for byte. */
+import { expect, it } from "vitest";
 import { compile } from "../../src/model/compile.ts";
 import type { Graph, Node, Tensor } from "../../src/model/graph.ts";
-import type { Profile } from "../../src/profile/schema.ts";
 import { seededRandom } from "../../src/random.ts";
 import { float, model, node, tensor } from "../import/onnxModels.ts";
-import { runOrt } from "../import/onnxRuntime.ts";
+import { describeBesideOrt } from "../import/onnxRuntime.ts";
 
 interface End {
   scale: number;
@@ -51,16 +47,9 @@ function transposed(values: Int8Array, [n, h, w, c]: number[], toChannelsFirst: 
   return output;
 }
 
-describe("onnxruntime-web", () => {
-  let profile: Profile;
-  beforeAll(async () => {
-    profile = (await shippedProfiles()).get("onnxruntime-web")!;
-  });
-
-  async function run(graph: Graph, inputs: Int8Array[], images: number) {
-    const plan = compile(graph, profile, await bindKernels(await loadKernelModule()));
-    return plan.run(inputs, images)[0] as Int8Array;
-  }
+describeBesideOrt("one operator", ({ run: runOrt, own: { profile, kernels } }) => {
+  const run = (graph: Graph, inputs: Int8Array[], images: number) =>
+    compile(graph, profile, kernels[0]).run(inputs, images)[0];
 
   for (const [op, name] of [
     ["ADD", "QLinearAdd"],
@@ -90,7 +79,7 @@ describe("onnxruntime-web", () => {
             attributes: { activation: "NONE", computedOn: "codes" },
           },
         );
-        expect(await run(graph, [a, b], 1)).toEqual(expected.data);
+        expect(run(graph, [a, b], 1)).toEqual(expected.data);
       }
     });
 
@@ -115,7 +104,7 @@ describe("onnxruntime-web", () => {
           op,
           attributes: own as never,
         });
-        expect(await run(graph, [x], 1)).toEqual(y.data);
+        expect(run(graph, [x], 1)).toEqual(y.data);
       }
     });
 
@@ -142,7 +131,7 @@ describe("onnxruntime-web", () => {
         op: "SOFTMAX",
         attributes: { beta: 1 },
       });
-      expect(await run(graph, [x], 20)).toEqual(y.data);
+      expect(run(graph, [x], 20)).toEqual(y.data);
     }
   });
 
@@ -171,7 +160,7 @@ describe("onnxruntime-web", () => {
         activation("y", [1, size, size, 5], to),
         step as never,
       );
-      expect(await run(graph, [x], 4)).toEqual(transposed(y.data as Int8Array, [4, size, size, 5], false));
+      expect(run(graph, [x], 4)).toEqual(transposed(y.data as Int8Array, [4, size, size, 5], false));
     }
   });
 });
