@@ -110,7 +110,8 @@ export function sumInOrder(
     const lanes = Array.from({ length: 8 }, (_, at) => every(at, 8, 0));
     return f32(addEight(lanes, place, tree!.rows) + start);
   }
-  if (bias === "vector") return f32(vectorSum(terms.map(product), block, isLeftOver(order, place), addend) + start);
+  if (bias === "vector")
+    return f32(vectorSum(terms.map(product), block, isLeftOver(order, place), addend) + start);
   if (bias === "first") return terms.reduce(next, start);
   const blocks = (some: readonly Term[], from: number) => {
     let total = from;
