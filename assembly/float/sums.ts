@@ -67,6 +67,7 @@ function eightSums(p: FloatConvolution, pixel: usize, weights: usize, place: i32
     l6 = everySum(p, pixel, weights, 0, 6, 8),
     l7 = everySum(p, pixel, weights, 0, 7, 8);
   const fours = p.treeRows & ~3;
+  place %= p.treeRows;
   if (place < fours) {
     const low: f32 = l0 + l1 + l2 + l3,
       high: f32 = l4 + l5 + l6 + l7;

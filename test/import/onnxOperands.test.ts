@@ -4,7 +4,7 @@ import { it } from "vitest";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { between, pick } from "../kernels/cases.ts";
 import { float, model } from "./onnxModels.ts";
-import { describeBesideOrt, expectEqual } from "./onnxRuntime.ts";
+import { describeBesideOrt, expectEqualOrRefused } from "./onnxRuntime.ts";
 import { type Code, QuantizedDraft, type Weights } from "./quantizedDraft.ts";
 
 const SEEDS = 10;
@@ -282,7 +282,11 @@ const OPERATORS: Record<string, Draw> = {
 const UNSIGNED = new Set(["MatMulInteger"]);
 const hasOther = (draft: QuantizedDraft) => draft.nodes.some(({ output }) => output?.includes("other"));
 
+/** Sums that AVX2's 16-bit pairs saturate, and no requantization follows. */
+const SATURATED = new Set(["MatMulInteger"]);
+
 describeBesideOrt("seeded operands", (beside) => {
+  const saturates = beside.own.profile.arithmetic.accumulator.overflow === "saturate-pairs";
   it.each(Object.entries(OPERATORS))("%s", async (name, draw) => {
     for (let seed = 0; seed < SEEDS; seed++) {
       const random = seededRandom(seed);
@@ -303,7 +307,8 @@ describeBesideOrt("seeded operands", (beside) => {
         constants: draft.constants,
         opset: 18,
       });
-      await expectEqual(beside, bytes, draft.feeds);
+      const reason = saturates && SATURATED.has(name) ? "the accumulator saturates" : undefined;
+      await expectEqualOrRefused(beside, reason, bytes, draft.feeds);
     }
   });
 });

@@ -7,7 +7,7 @@ import { describeBesideOrt, expectEqual } from "../import/onnxRuntime.ts";
 import { between, pick } from "../kernels/cases.ts";
 import { reals } from "./floatGraphs.ts";
 
-const SEEDS = Array.from({ length: 20 }, (_, seed) => seed);
+const SEEDS = Array.from({ length: 30 }, (_, seed) => seed);
 const FEW = [1, 3, 5, 8, 12];
 const CHANNELS = [...FEW, 16, 17, 24, 32, 40, 48, 144, 160];
 
@@ -46,8 +46,10 @@ interface Drawn {
 
 function convolution(random: Random, { inputs, outputs, group, kernel }: Sizes): Drawn {
   const dilations = random.below(5) === 0 ? [2, 1] : [1, 1];
-  // Rows are summed in an order of their own, which an image of one row does not tell.
-  const sizes = kernel.map((taps, axis) => (taps - 1) * dilations[axis] + between(random, 2, 9));
+  // An image of one row may stand for a row, which is summed in an order of its own.
+  const sizes = kernel.map(
+    (taps, axis) => (taps - 1) * dilations[axis] + between(random, taps === 1 ? 2 : 1, 9),
+  );
   const isPadded = random.below(2) === 0 && elements(kernel) > 1;
   const pads = [...kernel, ...kernel].map((taps) => (isPadded ? random.below(taps) : 0));
   const strides = [between(random, 1, 3), between(random, 1, 3)];
@@ -109,6 +111,16 @@ describeBesideOrt("float32 convolutions and pools", (beside) => {
       const last = pick(random, "Relu", "Identity", "Sigmoid");
       await check(convolution(random, sizesOf(random)), last);
     }
+  });
+
+  it.each([1, 2, 3, 5])("Conv of the whole plane, %i outputs a channel", async (outputs) => {
+    for (const channels of [4, 16, 17])
+      for (const stride of [1, 3]) {
+        const constants = { w: [outputs * channels, 1, 3, 4] };
+        const attributes = { kernel_shape: [3, 4], group: channels, strides: [stride, stride] };
+        const nodes = [node("Conv", "x w", "r", attributes)];
+        await check({ shape: [1, channels, 3, 4], nodes, constants }, "Identity");
+      }
   });
 
   it.each(["AveragePool", "GlobalAveragePool"] as const)("%s", async (op) => {

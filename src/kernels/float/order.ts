@@ -86,8 +86,8 @@ export const isLeftOver = ({ bias, tree }: Order, place: number): boolean =>
 
 type Operands = (term: Term) => readonly [value: number, weight: number];
 
-/** start: the bias; place: of the output among those of `tree`; operands: of a term, 0 where it lies in the padding; addend: what
- * sums whose bias comes last start from. */
+/** start: the bias; place: of the output among those of `tree`, or of several such; operands: of a term, 0 where it lies in the
+ * padding; addend: what sums whose bias comes last start from. */
 export function sumInOrder(
   order: Order,
   start: number,
@@ -108,7 +108,7 @@ export function sumInOrder(
     return f32(f32(every(0, 4, start) + every(2, 4, 0)) + f32(every(1, 4, 0) + every(3, 4, 0)));
   if (bias === "eight-sums") {
     const lanes = Array.from({ length: 8 }, (_, at) => every(at, 8, 0));
-    return f32(addEight(lanes, place, tree!.rows) + start);
+    return f32(addEight(lanes, place % tree!.rows, tree!.rows) + start);
   }
   if (bias === "vector")
     return f32(vectorSum(terms.map(product), block, isLeftOver(order, place), addend) + start);
