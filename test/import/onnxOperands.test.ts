@@ -4,7 +4,7 @@ import { it } from "vitest";
 import { type Random, seededRandom } from "../../src/random.ts";
 import { between, pick } from "../kernels/cases.ts";
 import { float, model } from "./onnxModels.ts";
-import { describeBesideOrt, expectEqualOrRefused } from "./onnxRuntime.ts";
+import { describeBesideOrt, expectEqualOrRefused, inTurn } from "./onnxRuntime.ts";
 import { type Code, QuantizedDraft, type Weights } from "./quantizedDraft.ts";
 
 const SEEDS = 10;
@@ -308,7 +308,7 @@ describeBesideOrt("seeded operands", (beside) => {
         opset: 18,
       });
       const reason = saturates && SATURATED.has(name) ? "the accumulator saturates" : undefined;
-      await expectEqualOrRefused(beside, reason, bytes, draft.feeds);
+      await expectEqualOrRefused(inTurn(beside, seed), reason, bytes, draft.feeds);
     }
   });
 });

@@ -110,6 +110,21 @@ export function describeBesideOrt(what: string, suite: (beside: Beside) => void)
   for (const { name, skipped } of RUNTIMES) if (skipped !== "") it.skip(`${what}: ${name}: ${skipped}`);
 }
 
+/** The same, on one build of the kernels: each in turn as seeds go. */
+export function inTurn(beside: Beside, seed: number): Beside {
+  const { profile, kernels: all } = beside.own;
+  return { ...beside, own: { profile, kernels: [all[seed % all.length]] } };
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: TensorData) =>
+  Buffer.from(buffer, byteOffset, byteLength);
+
+/** The same type and numbers, every NaN alike; bytes are compared first, which is faster. */
+function expectSame(values: TensorData, expected: TensorData): void {
+  if (values.constructor !== expected.constructor || !bytesOf(values).equals(bytesOf(expected)))
+    expect(values).toEqual(expected);
+}
+
 /** Every output of a model, bit for bit. */
 export async function expectEqual(
   { run, own: { profile, kernels } }: Beside,
@@ -124,7 +139,7 @@ export async function expectEqual(
     compile(graph, profile, build)
       .run(inputs, images)
       .forEach((values, i) => {
-        expect(values).toEqual(outputs[graph.tensors[graph.outputs[i]].name].data);
+        expectSame(values, outputs[graph.tensors[graph.outputs[i]].name].data);
       });
 }
 
