@@ -5,7 +5,7 @@ import type { Profile } from "../profile/schema.ts";
 import { type Lifetime, planArena } from "./arena.ts";
 import { refuseFamily } from "./families.ts";
 import { fuseResiduals } from "./float/residual.ts";
-import { refuseJoined } from "./float/x86.ts";
+import { joinedRefusals } from "./float/x86.ts";
 import { type DType, elements, type Graph, type Node, type Tensor } from "./graph.ts";
 import { siteOf } from "./lower.ts";
 import { outputShape } from "./shapes.ts";
@@ -70,9 +70,10 @@ export function compile(
   checkShapes(graph);
   checkInputs(graph, profile);
   const sites = graph.nodes.map((node) => ({ node, ...siteOf(graph, node, kernels, profile) }));
+  const refuseJoined = joinedRefusals(graph, profile);
   const refused = sites.flatMap(({ node, row, site }, i) => {
     const reason = row
-      ? row.refuse(site) || refuseFamily(node.op, site) || refuseJoined(graph, node, profile)
+      ? row.refuse(site) || refuseFamily(node.op, site) || refuseJoined(node)
       : `no integer kernel`;
     return reason === "" ? [] : [`${i} ${node.op} ${node.name.slice(0, NAME_SHOWN)}: ${reason}`];
   });

@@ -227,6 +227,35 @@ describe("importOnnx refuses", () => {
     ]);
   });
 
+  it("not a long chain between QuantizeLinear and DequantizeLinear, nor waits at a ring of them", () => {
+    const ends = [tensor("s", "float32", [], [0.1]), tensor("z", "int8", [], [0])];
+    const moved = Array.from({ length: 20_000 }, (_, i) =>
+      node("Transpose", i === 0 ? "d" : `t${i - 1}`, `t${i}`, { perm: [0, 1] }),
+    );
+    const chain = [
+      node("QuantizeLinear", "x s z", "c"),
+      node("DequantizeLinear", "c s z", "d"),
+      ...moved,
+      node("QuantizeLinear", `${moved.at(-1)!.output![0]} s z`, "e"),
+      node("DequantizeLinear", "e s z", "y"),
+    ];
+    expect(load(small(chain, ends)).nodes.length).toBeGreaterThan(0);
+    const ring = [
+      node("Transpose", "b", "a", { perm: [0, 1] }),
+      node("Transpose", "a", "b", { perm: [0, 1] }),
+      node("QuantizeLinear", "b s z", "e"),
+      node("DequantizeLinear", "e s z", "y"),
+    ];
+    expect(() => load(small(ring, ends))).toThrow('"b" made by an earlier node');
+    const quantizedRing = [
+      node("Transpose", "d", "a", { perm: [0, 1] }),
+      node("QuantizeLinear", "a s z", "e"),
+      node("DequantizeLinear", "e s z", "d"),
+      node("Relu", "x", "y"),
+    ];
+    expect(load(small(quantizedRing, ends)).nodes.map(({ op }) => op)).toEqual(["RELU"]);
+  });
+
   it("scales and weights of a wrong type", () => {
     const dequantized = [node("DequantizeLinear", "w s", "d"), node("MatMul", "x d", "y")];
     const codes = tensor("w", "int8", [4, 4], new Array(16).fill(1));

@@ -135,15 +135,17 @@ class Optimizer {
     }
   }
 
-  #passOn(moving: Step, pair: string[]): void {
-    if (!PASSES_ON.has(moving.op)) return;
-    const [name] = moving.outputs;
-    if (this.#isOutput(name)) return;
-    const edges = this.#readersOf(name).filter(({ to }) => to.op !== "QuantizeLinear");
-    if (edges.length === 0) return;
-    const next = edges.map(({ to }) => to);
-    this.#insertPairs(name, edges, pair);
-    for (const step of next) this.#passOn(step, pair);
+  #passOn(first: Step, pair: string[]): void {
+    const moving = [first];
+    for (let step = moving.pop(); step; step = moving.pop()) {
+      const [name] = step.outputs;
+      if (!PASSES_ON.has(step.op) || this.#isOutput(name)) continue;
+      const edges = this.#readersOf(name).filter(({ to }) => to.op !== "QuantizeLinear");
+      if (edges.length === 0) continue;
+      const next = edges.map(({ to }) => to);
+      this.#insertPairs(name, edges, pair);
+      moving.push(...next.reverse());
+    }
   }
 
   /** Pairs before what moves values that are quantized then. */

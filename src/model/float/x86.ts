@@ -51,36 +51,52 @@ const KEEP_BLOCKS: ReadonlySet<OpName> = new Set([
   "BATCH_NORMALIZATION",
 ]);
 
-type Row = (graph: Graph, node: Node) => string;
+/** What is before and behind the tensors of a graph. */
+interface Links {
+  graph: Graph;
+  makers: ReadonlyMap<number, Node>;
+  /** How many nodes read it; of a graph's output one more. */
+  readers: ReadonlyMap<number, number>;
+}
 
-const makerOf = ({ nodes }: Graph, id: number) => nodes.find(({ outputs }) => outputs.includes(id));
+type Row = (links: Links, node: Node) => string;
+
+function linksOf(graph: Graph): Links {
+  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)));
+  const readers = new Map<number, number>();
+  for (const { inputs } of [...graph.nodes, { inputs: graph.outputs }])
+    for (const id of new Set(inputs)) readers.set(id, (readers.get(id) ?? 0) + 1);
+  return { graph, makers, readers };
+}
 
 /** A float32 convolution without an activation whose image this node alone reads. */
-function endsIn(graph: Graph, id: number): boolean {
-  const maker = makerOf(graph, id);
-  if (!maker || !CONVOLUTIONS.has(maker.op) || graph.outputs.includes(id)) return false;
-  const isPlain = (maker.attributes as { activation: string }).activation === "NONE";
-  return isPlain && graph.nodes.filter(({ inputs }) => inputs.includes(id)).length === 1;
+function endsIn({ makers, readers }: Links, id: number): boolean {
+  const maker = makers.get(id);
+  if (!maker || !CONVOLUTIONS.has(maker.op)) return false;
+  return (maker.attributes as { activation: string }).activation === "NONE" && readers.get(id) === 1;
 }
 
 const ROWS: { [Op in OpName]?: Row } = {
-  ADD: (graph, { inputs }) => {
-    const isOfImages = inputs.every((id) => !graph.tensors[id].data);
-    return isOfImages && inputs.some((id) => endsIn(graph, id))
+  ADD: (links, { inputs }) => {
+    const isOfImages = inputs.every((id) => !links.graph.tensors[id].data);
+    return isOfImages && inputs.some((id) => endsIn(links, id))
       ? "ONNX Runtime's x86 build adds it to the products of a convolution before it, in an order that is not had here"
       : "";
   },
-  BATCH_NORMALIZATION: (graph, { inputs: [x] }) => {
-    const maker = makerOf(graph, x);
+  BATCH_NORMALIZATION: ({ makers }, { inputs: [x] }) => {
+    const maker = makers.get(x);
     return maker && KEEP_BLOCKS.has(maker.op)
       ? "ONNX Runtime's x86 build makes a convolution of it behind others, which is not had here"
       : "";
   },
 };
 
-/** Why a node cannot run as the profile's runtime does for what is before it; empty if it can. */
-export function refuseJoined(graph: Graph, node: Node, profile: Profile): string {
-  const row = ROWS[node.op];
-  const isFloat = graph.tensors[node.outputs[0]].dtype === "float32";
-  return row && isFloat && isFused(profile.arithmetic.ops.float?.form) ? row(graph, node) : "";
+/** Says why a node of the graph cannot run as the profile's runtime does for what is before it; empty if it can. */
+export function joinedRefusals(graph: Graph, profile: Profile): (node: Node) => string {
+  if (!isFused(profile.arithmetic.ops.float?.form)) return () => "";
+  const links = linksOf(graph);
+  return (node) => {
+    const row = ROWS[node.op];
+    return row && graph.tensors[node.outputs[0]].dtype === "float32" ? row(links, node) : "";
+  };
 }
