@@ -1,5 +1,5 @@
 /** Products of float32 activations, quantized in each call, and integer weights: what runtimes call dynamic quantization. */
-import { DynamicConvolution } from "../params";
+import { DynamicConvolution } from "./params";
 import { clampF32 } from "./sums";
 
 /** The runtimes, as src/kernels/float/dynamic.ts numbers them. */

@@ -1,5 +1,5 @@
 /** float32: functions of one value, sums, differences and products of two, and a factor and an offset a channel. */
-import { FloatAffine, FloatElementwise } from "../params";
+import { FloatAffine, FloatElementwise } from "./params";
 import {
   hardSwishTflite,
   hardSwishXnnpack,

@@ -1,5 +1,5 @@
 /** float32 pools, whose taps are taken in the order of the runtime. */
-import { FloatPool } from "../params";
+import { FloatPool } from "./params";
 import { clampF32 } from "./sums";
 
 /** The first of the runtimes on x86, as src/kernels/float/forms.ts numbers them. */

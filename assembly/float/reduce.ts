@@ -1,5 +1,6 @@
 /** float32: means and softmax, whose sums have the order of the runtime. */
-import { FloatReduce, FloatResize, Pad } from "../params";
+import { Pad } from "../params";
+import { FloatReduce, FloatResize } from "./params";
 import { expMlas, expMlasFused, expXnnpack } from "./functions";
 
 /** The runtimes, as src/kernels/float/forms.ts numbers them. */

@@ -1,6 +1,6 @@
 /** float32 sums of products in a given order. The order is data: `offsets` says where each product's value lies, and the
  * weights lie in the same order, eight outputs side by side. Nothing is fused, so both builds give the same bits. */
-import { FloatConvolution } from "../params";
+import { FloatConvolution } from "./params";
 import { fused, isPlain } from "./fused";
 
 const LANES: usize = 8;
@@ -154,6 +154,12 @@ function settled(p: FloatConvolution, value: v128): v128 {
   return f32x4.add(inside, f32x4.splat(reinterpret<f32>(p.zero)));
 }
 
+@inline
+function storeEight(p: FloatConvolution, target: usize, sum0: v128, sum1: v128): void {
+  v128.store(target, settled(p, sum0));
+  v128.store(target, settled(p, sum1), 16);
+}
+
 /** Eight outputs from one panel, whose sums start from what lies at `target` if there is another image. perChannel: each lane
  * reads the channel of its own, else all read the same value. */
 @inline
@@ -198,8 +204,7 @@ function sumEight(
     total0 = isLast ? f32x4.add(total0, part0) : part0;
     total1 = isLast ? f32x4.add(total1, part1) : part1;
   }
-  v128.store(target, settled(p, isLast ? f32x4.add(total0, bias0) : total0));
-  v128.store(target, settled(p, isLast ? f32x4.add(total1, bias1) : total1), 16);
+  storeEight(p, target, isLast ? f32x4.add(total0, bias0) : total0, isLast ? f32x4.add(total1, bias1) : total1);
 }
 
 /** Two products of float32 in float64, fused with the sums of two lanes. */
@@ -274,8 +279,7 @@ function sumEightFused(
     total0 = isLast ? f32x4.add(total0, part0) : part0;
     total1 = isLast ? f32x4.add(total1, part1) : part1;
   }
-  v128.store(target, settled(p, isLast ? f32x4.add(total0, bias0) : total0));
-  v128.store(target, settled(p, isLast ? f32x4.add(total1, bias1) : total1), 16);
+  storeEight(p, target, isLast ? f32x4.add(total0, bias0) : total0, isLast ? f32x4.add(total1, bias1) : total1);
 }
 
 /** Whether the outputs of a panel are summed side by side: not in four or eight sums, nor where some are left over. */

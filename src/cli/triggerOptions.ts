@@ -14,15 +14,18 @@ export interface AttackOptions {
   triggerColour: string;
 }
 
+/** --target, as option() takes it. */
+export const TARGET = [
+  "--target <class>",
+  "of the attack; default: the most frequent class",
+  integerOption("--target", 0, 255),
+] as const;
+
 /** --attack, --target and what the trigger looks like. use: what the attack is given for. */
 export function addAttackOptions(command: Command, use: string): Command {
   return command
     .option("--attack <name>", `${use}: ${Object.keys(ATTACKS).join(", ")}`)
-    .option(
-      "--target <class>",
-      "of the attack; default: the most frequent class",
-      integerOption("--target", 0, 255),
-    )
+    .option(...TARGET)
     .option(
       "--trigger-size <pixels>",
       "side of the patch",

@@ -52,17 +52,6 @@ export function shareAbove(scores: ArrayLike<number>, threshold: number): number
   return above / scores.length;
 }
 
-/** True-positive rate at a false-positive rate of at most `rate`, the threshold taken from `negative` itself; null
- * where either side is empty. */
-export function tprAtFpr(
-  positive: ArrayLike<number>,
-  negative: ArrayLike<number>,
-  rate: number,
-): number | null {
-  if (positive.length === 0 || negative.length === 0) return null;
-  return shareAbove(positive, upperThreshold(negative, rate));
-}
-
 /** Wilson's score interval of successes / n; n = 0 gives [0, 1] with value 0.
  * Source: E. B. Wilson, JASA 22, 1927. */
 export function wilson(successes: number, n: number, confidence = 0.95): Interval {

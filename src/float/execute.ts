@@ -117,13 +117,6 @@ export function observe(
   });
 }
 
-/** Index of the tensor that the last FULLY_CONNECTED reads: the features of the defenses. Throws RangeError without one. */
-export function penultimateTensor(graph: Graph): number {
-  const last = graph.nodes.findLast((node) => node.op === "FULLY_CONNECTED");
-  if (!last) throw new RangeError(`${graph.name}: expected a FULLY_CONNECTED node, found none`);
-  return last.inputs[0];
-}
-
 /** Bytes of activations an image. */
 function activationBytes(graph: Graph): number {
   let count = 0;

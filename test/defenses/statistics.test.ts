@@ -4,7 +4,6 @@ import {
   auroc,
   bootstrap,
   shareAbove,
-  tprAtFpr,
   upperThreshold,
   wilson,
 } from "../../src/defenses/statistics.ts";
@@ -47,12 +46,6 @@ describe("thresholds at a false-positive rate", () => {
   test("flag fewer where the quantile falls on tied scores", () => {
     const scores = [...new Array(90).fill(0), ...new Array(10).fill(1)];
     expect(shareAbove(scores, upperThreshold(scores, 0.05))).toBe(0);
-  });
-
-  test("give the true-positive rate of the positives", () => {
-    const negative = Array.from({ length: 100 }, (_, i) => i);
-    expect(tprAtFpr([94, 95, 96, 200], negative, 0.05)).toBe(0.75);
-    expect(tprAtFpr([], negative, 0.05)).toBeNull();
   });
 });
 

@@ -7,11 +7,11 @@ import {
   type IntegerActivation,
   inputGradient,
   observe,
-  penultimateTensor,
   prepare,
   shadowGradient,
 } from "../../src/float/execute.ts";
 import { foldBatchNorm } from "../../src/float/fold.ts";
+import { classifierOf } from "../../src/model/classifier.ts";
 import { elements, type Graph, type Node } from "../../src/model/graph.ts";
 import { seededRandom } from "../../src/random.ts";
 import { backend, colouredImages, normals, oneNode } from "./setup.ts";
@@ -75,7 +75,7 @@ describe.each(["resnet8", "cnn"] as const)("%s", (name) => {
 
   test("observing the penultimate tensor gives as many features as the dense layer reads", () => {
     const prepared = prepare(backend, folded);
-    const index = penultimateTensor(folded);
+    const { features: index } = classifierOf(folded, folded.name).head!;
     const counts: number[] = [];
     observe(prepared, pixelsOf(70), 70, [index], (values, first, count) => {
       expect(values.get(index)!.length).toBe(count * 32);

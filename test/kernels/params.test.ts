@@ -5,10 +5,10 @@ import { FORMS } from "../../src/kernels/requantizers.ts";
 
 const source = (name: string) => readFileSync(new URL(`../../assembly/${name}.ts`, import.meta.url), "utf8");
 
-/** Fields of every class of assembly/params.ts in memory order, those of its base first. */
+/** Fields of every class of the params.ts files in memory order, those of its base first. */
 function assemblyBlocks(): Record<string, string[]> {
   const blocks: Record<string, string[]> = {};
-  for (const [, name, base, body] of source("params").matchAll(
+  for (const [, name, base, body] of (source("params") + source("float/params")).matchAll(
     /export class (\w+)(?: extends (\w+))? \{([^}]*)\}/g,
   )) {
     const fields = [...body.matchAll(/^ {2}(\w+): (?:i32|usize);$/gm)].map((match) => match[1]);

@@ -22,6 +22,7 @@ import { cliModule, ROOT } from "../package.ts";
 import { startPool, startThreads, type Work } from "../pool.ts";
 import { findProfile } from "../profiles.ts";
 import { startMeter } from "../progress.ts";
+import { TARGET } from "../triggerOptions.ts";
 import { loadKernelModule, loadTrainModule } from "../wasm.ts";
 
 interface Options {
@@ -52,11 +53,7 @@ export function add(program: Command): void {
     .option("--data <directory>", "where the images are; signs needs none")
     .option("--preset <name>", Object.keys(PRESETS).join(", "), "quick")
     .option("--seed <number>", "of everything", integerOption("--seed", 0, 1_000_000), 1)
-    .option(
-      "--target <class>",
-      "of the attack; default: the most frequent class",
-      integerOption("--target", 0, 255),
-    )
+    .option(...TARGET)
     .option(
       "--pairs <number>",
       "backdoored models, each with a clean twin",
