@@ -3,7 +3,6 @@
 // Interpolation points 0, +-sqrt(1/2), +-sqrt(2), infinity, as ncnn has them, in place of that paper's 0, +-1, +-2,
 // infinity: the transforms' entries are nearer to one, and the rounding error is smaller.
 import { clamp } from "./activation";
-import { Correlation, correlate8 } from "./correlate";
 import { FilterGradient, filterGradient } from "./filterGradient";
 import { copyIntoFrame } from "./frame";
 
@@ -15,8 +14,15 @@ const HEADER: usize = 256;
 /** The points: NEAR, its square 1/2, and FAR, its square 2. */
 const NEAR: f32 = 0.7071067811865476;
 const FAR: f32 = 1.4142135623730951;
+/** Where in the scratch the transforms' factors lie: V8 makes a constant vector anew at every use, in three instructions. */
+const HALF_AT: usize = 192;
+const LARGE_AT: usize = 196;
+const NEAR_AT: usize = 200;
+const FAR_AT: usize = 204;
 /** A 6x6 array of vectors. */
 const TEMPORARY: usize = 36 * 16;
+/** Bytes of tiles between the two transforms at a time, about: they stay in a first-level cache. */
+const STRIP_BYTES = 12 * 1024;
 
 /** A convolution of `batches` images x [height][width][inputDepth] to y [outputHeight][outputWidth][outputDepth]. */
 @unmanaged
@@ -68,11 +74,24 @@ function filterBytes(w: Winograd): i32 {
   return POINTS * w.inputDepth * w.outputDepth * 4;
 }
 
+/** Tiles of a row whose first transform is kept at a time. */
+@inline
+function stripTiles(w: Winograd, depth: i32): i32 {
+  return min(tiles(w.outputWidth), max(1, STRIP_BYTES / (24 * 4 * depth)));
+}
+
+/** Six rows of the columns of an input's tiles and of a border, or four rows of six vectors a tile of an output. */
+@inline
+function stripBytes(w: Winograd): i32 {
+  const input = 6 * (4 * stripTiles(w, w.inputDepth) + 2) * w.inputDepth;
+  return 4 * max(input, 24 * stripTiles(w, w.outputDepth) * w.outputDepth);
+}
+
 /** Bytes of scratch of any function here. */
 export function winogradScratch(w: Winograd): i32 {
   const frame = frameHeight(w) * frameWidth(w) * w.inputDepth * 4;
   const transformed = POINTS * (pointBytes(w, w.inputDepth) + pointBytes(w, w.outputDepth));
-  return <i32>(HEADER + TEMPORARY) + filterBytes(w) + frame + transformed;
+  return <i32>(HEADER + TEMPORARY) + stripBytes(w) + filterBytes(w) + frame + transformed;
 }
 
 @inline
@@ -81,8 +100,13 @@ function temporaryOf(w: Winograd): usize {
 }
 
 @inline
-function filterOf(w: Winograd): usize {
+function stripOf(w: Winograd): usize {
   return temporaryOf(w) + TEMPORARY;
+}
+
+@inline
+function filterOf(w: Winograd): usize {
+  return stripOf(w) + <usize>stripBytes(w);
 }
 
 @inline
@@ -105,26 +129,47 @@ function times(a: f32, v: v128): v128 {
   return f32x4.mul(f32x4.splat(a), v);
 }
 
+@inline
+function twice(v: v128): v128 {
+  return f32x4.add(v, v);
+}
+
+@inline
+function factor(w: Winograd, at: usize): v128 {
+  return v128.load_splat<f32>(w.scratch + at);
+}
+
+function writeFactors(w: Winograd): void {
+  store<f32>(w.scratch + HALF_AT, 0.5);
+  store<f32>(w.scratch + LARGE_AT, 2.5);
+  store<f32>(w.scratch + NEAR_AT, NEAR);
+  store<f32>(w.scratch + FAR_AT, FAR);
+}
+
 /** B^T d: six vectors from `from`, step apart, to six at `to`. */
 @inline
-function transformInput(from: usize, step: usize, to: usize, toStep: usize): void {
+function transformInput(
+  from: usize, step: usize, to: usize, toStep: usize, half: v128, large: v128, near: v128, far: v128,
+): void {
   const d0 = v128.load(from), d1 = v128.load(from + step), d2 = v128.load(from + 2 * step);
   const d3 = v128.load(from + 3 * step), d4 = v128.load(from + 4 * step), d5 = v128.load(from + 5 * step);
-  const a = f32x4.sub(d4, times(2, d2)), b = times(NEAR, f32x4.sub(d3, times(2, d1)));
-  const c = f32x4.sub(d4, times(0.5, d2)), d = times(FAR, f32x4.sub(d3, times(0.5, d1)));
-  v128.store(to, f32x4.add(f32x4.sub(d0, times(2.5, d2)), d4));
+  v128.store(to, f32x4.add(f32x4.sub(d0, f32x4.mul(large, d2)), d4));
+  const a = f32x4.sub(d4, twice(d2)), b = f32x4.mul(near, f32x4.sub(d3, twice(d1)));
   v128.store(to + toStep, f32x4.add(a, b));
   v128.store(to + 2 * toStep, f32x4.sub(a, b));
+  const c = f32x4.sub(d4, f32x4.mul(half, d2)), d = f32x4.mul(far, f32x4.sub(d3, f32x4.mul(half, d1)));
   v128.store(to + 3 * toStep, f32x4.add(c, d));
   v128.store(to + 4 * toStep, f32x4.sub(c, d));
-  v128.store(to + 5 * toStep, f32x4.add(f32x4.sub(d1, times(2.5, d3)), d5));
+  v128.store(to + 5 * toStep, f32x4.add(f32x4.sub(d1, f32x4.mul(large, d3)), d5));
 }
 
 /** A y: four vectors to six. */
 @inline
-function transformGradient(y0: v128, y1: v128, y2: v128, y3: v128, to: usize, toStep: usize): void {
-  const a = f32x4.add(y0, times(0.5, y2)), b = times(NEAR, f32x4.add(y1, times(0.5, y3)));
-  const c = f32x4.add(y0, times(2, y2)), d = times(FAR, f32x4.add(y1, times(2, y3)));
+function transformGradient(
+  y0: v128, y1: v128, y2: v128, y3: v128, to: usize, toStep: usize, half: v128, near: v128, far: v128,
+): void {
+  const a = f32x4.add(y0, f32x4.mul(half, y2)), b = f32x4.mul(near, f32x4.add(y1, f32x4.mul(half, y3)));
+  const c = f32x4.add(y0, twice(y2)), d = f32x4.mul(far, f32x4.add(y1, twice(y3)));
   v128.store(to, y0);
   v128.store(to + toStep, f32x4.add(a, b));
   v128.store(to + 2 * toStep, f32x4.sub(a, b));
@@ -148,15 +193,15 @@ function transformFilter(g0: v128, g1: v128, g2: v128, to: usize, toStep: usize)
 
 /** A^T m: six vectors from `from` to four at `to`. */
 @inline
-function gatherOutput(from: usize, step: usize, to: usize, toStep: usize): void {
+function gatherOutput(from: usize, step: usize, to: usize, toStep: usize, half: v128, near: v128, far: v128): void {
   const m0 = v128.load(from), m1 = v128.load(from + step), m2 = v128.load(from + 2 * step);
   const m3 = v128.load(from + 3 * step), m4 = v128.load(from + 4 * step), m5 = v128.load(from + 5 * step);
-  const a = f32x4.add(m1, m2), b = times(NEAR, f32x4.sub(m1, m2));
-  const c = f32x4.add(m3, m4), d = times(FAR, f32x4.sub(m3, m4));
+  const a = f32x4.add(m1, m2), b = f32x4.mul(near, f32x4.sub(m1, m2));
+  const c = f32x4.add(m3, m4), d = f32x4.mul(far, f32x4.sub(m3, m4));
   v128.store(to, f32x4.add(m0, f32x4.add(a, c)));
   v128.store(to + toStep, f32x4.add(b, d));
-  v128.store(to + 2 * toStep, f32x4.add(times(0.5, a), times(2, c)));
-  v128.store(to + 3 * toStep, f32x4.add(f32x4.add(times(0.5, b), times(2, d)), m5));
+  v128.store(to + 2 * toStep, f32x4.add(f32x4.mul(half, a), twice(c)));
+  v128.store(to + 3 * toStep, f32x4.add(f32x4.add(f32x4.mul(half, b), twice(d)), m5));
 }
 
 /** G^T u: six vectors from `from` to three at `to`. */
@@ -216,15 +261,28 @@ function transformInputRow(w: Winograd, frame: usize, row: i32, tile: i32): void
   const pixel = <usize>w.inputDepth << 2;
   const rowBytes = <usize>frameWidth(w) * pixel;
   const point = <usize>pointBytes(w, w.inputDepth);
-  const temporary = temporaryOf(w);
-  const count = tiles(w.outputWidth);
+  const strip = stripOf(w);
+  const half = factor(w, HALF_AT), large = factor(w, LARGE_AT), near = factor(w, NEAR_AT), far = factor(w, FAR_AT);
+  const all = tiles(w.outputWidth), most = stripTiles(w, w.inputDepth);
   let from = frame + <usize>(4 * row) * rowBytes;
   let to = inputTilesOf(w) + <usize>tile * pixel;
-  for (let t = 0; t < count; t++, from += 4 * pixel, to += pixel) {
-    for (let c: usize = 0; c < pixel; c += 16) {
-      for (let x: usize = 0; x < 6; x++) transformInput(from + x * pixel + c, rowBytes, temporary + (x << 4), 96);
-      for (let y: usize = 0; y < 6; y++) transformInput(temporary + y * 96, 16, to + 6 * y * point + c, point);
+  for (let first = 0; first < all; first += most) {
+    const count = min(most, all - first);
+    const columns = <usize>(4 * count + 2) * pixel;
+    for (let i: usize = 0; i < columns; i += 16) {
+      transformInput(from + i, rowBytes, strip + i, columns, half, large, near, far);
     }
+    for (let y: usize = 0; y < 6; y++) {
+      let at = strip + y * columns;
+      let into = to + 6 * y * point;
+      for (let t = 0; t < count; t++, at += 3 * pixel) {
+        for (let end = at + pixel; at < end; at += 16, into += 16) {
+          transformInput(at, pixel, into, point, half, large, near, far);
+        }
+      }
+    }
+    from += <usize>(4 * count) * pixel;
+    to += <usize>count * pixel;
   }
 }
 
@@ -233,59 +291,97 @@ function transformGradientRow(w: Winograd, dy: usize, row: i32, tile: i32): void
   const pixel = <usize>w.outputDepth << 2;
   const rowBytes = <usize>w.outputWidth * pixel;
   const point = <usize>pointBytes(w, w.outputDepth);
-  const temporary = temporaryOf(w);
-  const count = tiles(w.outputWidth);
+  const strip = stripOf(w);
+  const half = factor(w, HALF_AT), near = factor(w, NEAR_AT), far = factor(w, FAR_AT);
   const zero = f32x4.splat(0);
   const rows = min(4, w.outputHeight - 4 * row);
+  const all = tiles(w.outputWidth), most = stripTiles(w, w.outputDepth);
   let from = dy + <usize>(4 * row) * rowBytes;
   let to = outputTilesOf(w) + <usize>tile * pixel;
-  for (let t = 0; t < count; t++, from += 4 * pixel, to += pixel) {
-    const columns = min(4, w.outputWidth - 4 * t);
-    for (let c: usize = 0; c < pixel; c += 16) {
-      for (let x = 0; x < 4; x++) {
-        const at = from + <usize>x * pixel + c;
-        const isInside = x < columns;
-        const y0 = isInside ? v128.load(at) : zero;
-        const y1 = isInside && rows > 1 ? v128.load(at + rowBytes) : zero;
-        const y2 = isInside && rows > 2 ? v128.load(at + 2 * rowBytes) : zero;
-        const y3 = isInside && rows > 3 ? v128.load(at + 3 * rowBytes) : zero;
-        transformGradient(y0, y1, y2, y3, temporary + (<usize>x << 4), 64);
-      }
-      for (let y: usize = 0; y < 6; y++) {
-        const line = temporary + (y << 6);
-        const y0 = v128.load(line), y1 = v128.load(line, 16), y2 = v128.load(line, 32), y3 = v128.load(line, 48);
-        transformGradient(y0, y1, y2, y3, to + 6 * y * point + c, point);
+  for (let first = 0; first < all; first += most) {
+    const count = min(most, all - first);
+    const columns = <usize>(4 * count) * pixel;
+    const inside = min<usize>(columns, <usize>(w.outputWidth - 4 * first) * pixel);
+    for (let i: usize = 0; i < columns; i += 16) {
+      const at = from + i;
+      const isInside = i < inside;
+      const y0 = isInside ? v128.load(at) : zero;
+      const y1 = isInside && rows > 1 ? v128.load(at + rowBytes) : zero;
+      const y2 = isInside && rows > 2 ? v128.load(at + 2 * rowBytes) : zero;
+      const y3 = isInside && rows > 3 ? v128.load(at + 3 * rowBytes) : zero;
+      transformGradient(y0, y1, y2, y3, strip + i, columns, half, near, far);
+    }
+    for (let y: usize = 0; y < 6; y++) {
+      let at = strip + y * columns;
+      let into = to + 6 * y * point;
+      for (let t = 0; t < count; t++, at += 3 * pixel) {
+        for (let end = at + pixel; at < end; at += 16, into += 16) {
+          const y0 = v128.load(at), y1 = v128.load(at + pixel);
+          const y2 = v128.load(at + 2 * pixel), y3 = v128.load(at + 3 * pixel);
+          transformGradient(y0, y1, y2, y3, into, point, half, near, far);
+        }
       }
     }
+    from += columns;
+    to += <usize>count * pixel;
   }
+}
+
+/** v + shift + addend (0 = none) at `to`, clamped. */
+@inline
+function finish(v: v128, shift: v128, addend: usize, to: usize, low: v128, high: v128): void {
+  v = f32x4.add(v, shift);
+  if (addend) v = f32x4.add(v, v128.load(addend));
+  v128.store(to, clamp(v, low, high));
 }
 
 /** One row of the group's tiles into the image y; bias and addend: 0 = none, addend laid out as y. */
 function gatherOutputRow(w: Winograd, tile: i32, row: i32, bias: usize, addend: usize, y: usize): void {
   const pixel = <usize>w.outputDepth << 2;
   const point = <usize>pointBytes(w, w.outputDepth);
-  const temporary = temporaryOf(w);
+  const strip = stripOf(w);
+  const half = factor(w, HALF_AT), near = factor(w, NEAR_AT), far = factor(w, FAR_AT);
   const low = f32x4.splat(w.lower), high = f32x4.splat(w.upper);
   const rows = min(4, w.outputHeight - 4 * row);
-  const count = tiles(w.outputWidth);
+  const all = tiles(w.outputWidth), most = stripTiles(w, w.outputDepth);
   const toAddend = addend - y;
   let from = outputTilesOf(w) + <usize>tile * pixel;
-  for (let t = 0; t < count; t++, from += pixel) {
-    const columns = min(4, w.outputWidth - 4 * t);
-    for (let c: usize = 0; c < pixel; c += 16) {
-      for (let x: usize = 0; x < 6; x++) gatherOutput(from + x * point + c, 6 * point, temporary + (x << 4), 96);
-      const shift = bias ? v128.load(bias + c) : f32x4.splat(0);
-      for (let line = 0; line < rows; line++) {
-        const at = temporary + <usize>line * 96;
-        gatherOutput(at, 16, at, 16);
-        let to = y + <usize>((4 * row + line) * w.outputWidth + 4 * t) * pixel + c;
-        for (let x = 0; x < columns; x++, to += pixel) {
-          let v = f32x4.add(v128.load(at + (<usize>x << 4)), shift);
-          if (addend) v = f32x4.add(v, v128.load(to + toAddend));
-          v128.store(to, clamp(v, low, high));
+  for (let first = 0; first < all; first += most) {
+    const count = min(most, all - first);
+    const bytes = <usize>count * pixel;
+    for (let x: usize = 0; x < 6; x++) {
+      const at = from + x * point;
+      const into = strip + x * bytes;
+      for (let i: usize = 0; i < bytes; i += 16) {
+        gatherOutput(at + i, 6 * point, into + i, 6 * bytes, half, near, far);
+      }
+    }
+    for (let line = 0; line < rows; line++) {
+      let at = strip + <usize>line * 6 * bytes;
+      let to = y + <usize>((4 * row + line) * w.outputWidth + 4 * first) * pixel;
+      for (let t = 0; t < count; t++, to += 3 * pixel) {
+        const columns = w.outputWidth - 4 * (first + t);
+        for (let c: usize = 0; c < pixel; c += 16, at += 16, to += 16) {
+          const shift = bias ? v128.load(bias + c) : f32x4.splat(0);
+          const m1 = v128.load(at + bytes), m2 = v128.load(at + 2 * bytes);
+          const m3 = v128.load(at + 3 * bytes), m4 = v128.load(at + 4 * bytes);
+          const e = f32x4.add(m1, m2), f = f32x4.mul(near, f32x4.sub(m1, m2));
+          const g = f32x4.add(m3, m4), h = f32x4.mul(far, f32x4.sub(m3, m4));
+          const from0 = addend ? to + toAddend : 0;
+          finish(f32x4.add(v128.load(at), f32x4.add(e, g)), shift, from0, to, low, high);
+          if (columns > 1) finish(f32x4.add(f, h), shift, addend ? from0 + pixel : 0, to + pixel, low, high);
+          if (columns > 2) {
+            const v = f32x4.add(f32x4.mul(half, e), twice(g));
+            finish(v, shift, addend ? from0 + 2 * pixel : 0, to + 2 * pixel, low, high);
+          }
+          if (columns > 3) {
+            const v = f32x4.add(f32x4.add(f32x4.mul(half, f), twice(h)), v128.load(at + 5 * bytes));
+            finish(v, shift, addend ? from0 + 3 * pixel : 0, to + 3 * pixel, low, high);
+          }
         }
       }
     }
+    from += bytes;
   }
 }
 
@@ -304,32 +400,91 @@ function clearFrame(w: Winograd): void {
   memory.fill(frameOf(w), 0, <usize>(frameHeight(w) * frameWidth(w) * w.inputDepth) << 2);
 }
 
-/** A product of matrices at each point: correlations with a window of one pixel. */
+/** A product of matrices at each point: [count][inputDepth] by the point's panels of 8 outputs. */
 function multiply(w: Winograd, count: i32): void {
-  const c = changetype<Correlation>(w.scratch + 64);
+  const inputPixel = <usize>w.inputDepth << 2;
+  const outputPixel = <usize>w.outputDepth << 2;
+  const panelBytes = inputPixel << 3;
   const inputPoint = <usize>pointBytes(w, w.inputDepth);
   const outputPoint = <usize>pointBytes(w, w.outputDepth);
-  c.inputRow = 0;
-  c.inputPixel = <usize>w.inputDepth << 2;
-  c.tapRow = 0;
-  c.tapRows = 1;
-  c.tapStep = 0;
-  c.taps = 1;
-  c.tapBytes = c.inputPixel;
-  c.bias = 0;
-  c.addend = 0;
-  c.outputRow = 0;
-  c.outputPixel = <usize>w.outputDepth << 2;
-  c.outputHeight = 1;
-  c.outputWidth = count;
-  c.outputDepth = w.outputDepth;
-  c.lower = -Infinity;
-  c.upper = Infinity;
-  for (let p: usize = 0; p < <usize>POINTS; p++) {
-    c.input = inputTilesOf(w) + p * inputPoint;
-    c.filter = filterOf(w) + p * (<usize>(w.inputDepth * w.outputDepth) << 2);
-    c.output = outputTilesOf(w) + p * outputPoint;
-    correlate8(c);
+  let panel = filterOf(w);
+  let input = inputTilesOf(w);
+  let output = outputTilesOf(w);
+  for (let p = 0; p < POINTS; p++, input += inputPoint, output += outputPoint) {
+    for (let o: usize = 0; o < outputPixel; o += 32, panel += panelBytes) {
+      multiplyPanel(input, inputPixel, count, panel, output + o, outputPixel);
+    }
+  }
+}
+
+/** Four tiles at a time: eight accumulators, the most that sixteen registers hold without a spill. inputPixel: of 8 n channels. */
+function multiplyPanel(
+  input: usize, inputPixel: usize, count: i32, panel: usize, output: usize, outputPixel: usize,
+): void {
+  const zero = f32x4.splat(0);
+  const panelEnd = panel + (inputPixel << 3);
+  let x = 0;
+  for (; x + 4 <= count; x += 4) {
+    let c00 = zero, c01 = zero, c10 = zero, c11 = zero, c20 = zero, c21 = zero, c30 = zero, c31 = zero;
+    let a0 = input;
+    let a1 = a0 + inputPixel;
+    let a2 = a1 + inputPixel;
+    let a3 = a2 + inputPixel;
+    for (let w = panel; w < panelEnd; w += 64) {
+      let w0 = v128.load(w), w1 = v128.load(w, 16);
+      let x0 = v128.load_splat<f32>(a0);
+      c00 = f32x4.add(c00, f32x4.mul(x0, w0));
+      c01 = f32x4.add(c01, f32x4.mul(x0, w1));
+      let x1 = v128.load_splat<f32>(a1);
+      c10 = f32x4.add(c10, f32x4.mul(x1, w0));
+      c11 = f32x4.add(c11, f32x4.mul(x1, w1));
+      let x2 = v128.load_splat<f32>(a2);
+      c20 = f32x4.add(c20, f32x4.mul(x2, w0));
+      c21 = f32x4.add(c21, f32x4.mul(x2, w1));
+      let x3 = v128.load_splat<f32>(a3);
+      c30 = f32x4.add(c30, f32x4.mul(x3, w0));
+      c31 = f32x4.add(c31, f32x4.mul(x3, w1));
+      w0 = v128.load(w, 32); w1 = v128.load(w, 48);
+      x0 = v128.load_splat<f32>(a0, 4);
+      c00 = f32x4.add(c00, f32x4.mul(x0, w0));
+      c01 = f32x4.add(c01, f32x4.mul(x0, w1));
+      x1 = v128.load_splat<f32>(a1, 4);
+      c10 = f32x4.add(c10, f32x4.mul(x1, w0));
+      c11 = f32x4.add(c11, f32x4.mul(x1, w1));
+      x2 = v128.load_splat<f32>(a2, 4);
+      c20 = f32x4.add(c20, f32x4.mul(x2, w0));
+      c21 = f32x4.add(c21, f32x4.mul(x2, w1));
+      x3 = v128.load_splat<f32>(a3, 4);
+      c30 = f32x4.add(c30, f32x4.mul(x3, w0));
+      c31 = f32x4.add(c31, f32x4.mul(x3, w1));
+      a0 += 8;
+      a1 += 8;
+      a2 += 8;
+      a3 += 8;
+    }
+    input = a3;
+    v128.store(output, c00);
+    v128.store(output, c01, 16);
+    output += outputPixel;
+    v128.store(output, c10);
+    v128.store(output, c11, 16);
+    output += outputPixel;
+    v128.store(output, c20);
+    v128.store(output, c21, 16);
+    output += outputPixel;
+    v128.store(output, c30);
+    v128.store(output, c31, 16);
+    output += outputPixel;
+  }
+  for (; x < count; x++, output += outputPixel) {
+    let c0 = zero, c1 = zero;
+    for (let w = panel; w < panelEnd; w += 32, input += 4) {
+      const x0 = v128.load_splat<f32>(input);
+      c0 = f32x4.add(c0, f32x4.mul(x0, v128.load(w)));
+      c1 = f32x4.add(c1, f32x4.mul(x0, v128.load(w, 16)));
+    }
+    v128.store(output, c0);
+    v128.store(output, c1, 16);
   }
 }
 
@@ -338,6 +493,7 @@ export function winograd(w: Winograd, x: usize, bias: usize, addend: usize, y: u
   const across = tiles(w.outputWidth), down = tiles(w.outputHeight);
   const imageBytes = <usize>(w.outputHeight * w.outputWidth * w.outputDepth) << 2;
   const all = w.batches * down;
+  writeFactors(w);
   clearFrame(w);
   for (let first = 0; first < all; first += groupRows(w)) {
     const rows = min(groupRows(w), all - first);
@@ -380,6 +536,7 @@ export function winogradFilterGradient(w: Winograd, x: usize, dy: usize, dFilter
   const across = tiles(w.outputWidth), down = tiles(w.outputHeight);
   const imageBytes = <usize>(w.outputHeight * w.outputWidth * w.outputDepth) << 2;
   const all = w.batches * down;
+  writeFactors(w);
   clearFrame(w);
   memory.fill(filterOf(w), 0, <usize>filterBytes(w));
   for (let first = 0; first < all; first += groupRows(w)) {
