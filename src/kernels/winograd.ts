@@ -13,8 +13,6 @@ const POINTS = 16;
 const SCRATCH_HEAD = 128 + 64 * 4;
 /** Of transformed tiles and their products, so that both stay in the first cache with the weights of a panel. */
 const CHUNK_BYTES = 24 << 10;
-/** Channels below which the transforms cost more than the products they save. */
-const LEAST_DEPTH = 16;
 /** Outputs that tiles make beyond those wanted, per output: 16 products in place of 36 pay for up to this many. */
 const MOST_WASTE = 0.6;
 
@@ -108,7 +106,6 @@ export const WINOGRAD: Variant = {
     [args.strideHeight, args.strideWidth, args.dilationHeight, args.dilationWidth].every((n) => n === 1) &&
     args.groups === 1 &&
     args.inputDepth % 8 === 0 &&
-    args.inputDepth >= LEAST_DEPTH &&
     Math.ceil(tilesOf(args) / 4) * 16 <= (1 + MOST_WASTE) * args.outputHeight * args.outputWidth &&
     layerBound({ ...args, bias: null }, layerOf(args)) < 2 ** 29,
   prepare,
