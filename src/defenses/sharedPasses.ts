@@ -19,7 +19,11 @@ export interface Search<Found> {
 const TOGETHER = 32;
 
 /** Answers what several searches ask by one pass of all their images. */
-function answersTo(subject: Subject, asked: readonly (Question & { target: number })[]): Answer[] {
+function answersTo(
+  subject: Subject,
+  asked: readonly (Question & { target: number })[],
+  room: Float32Array,
+): Answer[] {
   const { classes } = subject;
   const size = asked[0].pixels.length / asked[0].count;
   const firsts: number[] = [];
@@ -28,7 +32,7 @@ function answersTo(subject: Subject, asked: readonly (Question & { target: numbe
     firsts.push(count);
     count += question.count;
   }
-  const pixels = new Float32Array(count * size);
+  const pixels = room.subarray(0, count * size);
   asked.forEach((question, i) => {
     pixels.set(question.pixels, firsts[i] * size);
   });
@@ -66,12 +70,13 @@ export function sharePasses<Found>(
     return [];
   };
   const each = Math.max(1, Math.floor(TOGETHER / batch));
+  const room = new Float32Array(each * batch * subject.height * subject.width * subject.channels);
   for (let from = 0; from < searches.length; from += each) {
     progress(from, searches.length);
     const places = searches.slice(from, from + each).map((_, i) => from + i);
     let asked = places.flatMap((place) => advance(place));
     while (asked.length > 0) {
-      const answers = answersTo(subject, asked);
+      const answers = answersTo(subject, asked, room);
       asked = asked.flatMap(({ place }, i) => advance(place, answers[i]));
     }
   }

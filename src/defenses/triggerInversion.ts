@@ -1,5 +1,5 @@
 import type { ImageSet } from "../data/dataset.ts";
-import { tanh } from "../elementary.ts";
+import { sigmoid } from "../elementary.ts";
 import type { Random } from "../random.ts";
 import { adam } from "./adam.ts";
 import type { Subject } from "./defense.ts";
@@ -54,9 +54,9 @@ export function randomStart(subject: Subject, random: Random): Start {
   };
 }
 
-/** (tanh(theta) + 1) / 2 * scale of every parameter, into `output`. */
+/** (tanh(theta) + 1) / 2 * scale of every parameter, into `output`: the sigmoid of twice theta. */
 function squash(theta: Float64Array, scale: number, output: Float32Array): void {
-  for (let i = 0; i < theta.length; i++) output[i] = ((tanh(theta[i]) + 1) / 2) * scale;
+  for (let i = 0; i < theta.length; i++) output[i] = sigmoid(2 * theta[i]) * scale;
 }
 
 /** Turns d loss / d value into d loss / d theta, in place; value = (tanh(theta) + 1) / 2 * scale. */
@@ -144,15 +144,16 @@ function* search(
   const { trigger, ask, move } = optimiser(subject, target, options, start);
   const lambda = schedule(options);
   const size = images.pixels.length / images.count;
+  const evaluated = copy(trigger);
   let best: Inversion | null = null;
   let [idle, gradientNorm, success] = [0, 0, 0];
   for (let step = 0; step < options.steps; step++) {
     let hits = 0;
-    let evaluated = copy(trigger);
     for (let from = 0; from < images.count; from += options.batch) {
       const to = Math.min(images.count, from + options.batch);
       const batch = images.pixels.subarray(from * size, to * size);
-      evaluated = copy(trigger);
+      evaluated.mask.set(trigger.mask);
+      evaluated.pattern.set(trigger.pattern);
       const result = move(batch, yield ask(batch, to - from), lambda.lambda());
       hits += result.hits;
       gradientNorm = Math.max(gradientNorm, result.norm);
@@ -163,7 +164,7 @@ function* search(
     const norm = maskNorm(evaluated);
     idle = best === null || (solved && norm < 0.99 * best.norm) ? 0 : idle + 1;
     if (solved && (best === null || norm < best.norm))
-      best = { ...evaluated, norm, solved, success, gradientNorm };
+      best = { ...copy(evaluated), norm, solved, success, gradientNorm };
     if (best !== null && idle >= options.earlyStop && lambda.settled()) break;
     lambda.after(solved);
   }

@@ -29,7 +29,9 @@ export function inputCodes(
 ): Values {
   const bytes = devicePixels(pixels, count, size);
   const codes = activationArray(dtype, count * size);
-  for (let i = 0; i < codes.length; i++) codes[i] = values[bytes[i]];
+  const table = activationArray(dtype, values.length);
+  table.set(values);
+  for (let i = 0; i < codes.length; i++) codes[i] = table[bytes[i]];
   return codes;
 }
 
@@ -37,7 +39,9 @@ export function inputCodes(
 export function dequantized(codes: ArrayLike<number>, { quantization }: Tensor): Float32Array {
   if (!quantization) return Float32Array.from(codes);
   const [scale, zeroPoint] = [quantization.scale[0], quantization.zeroPoint[0]];
-  return Float32Array.from(codes, (q) => scale * (q - zeroPoint));
+  const real = new Float32Array(codes.length);
+  for (let i = 0; i < real.length; i++) real[i] = scale * (codes[i] - zeroPoint);
+  return real;
 }
 
 /** An integer model under a profile's arithmetic with all that its forward pass can show. Its constants stay in the kernels'

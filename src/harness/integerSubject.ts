@@ -150,22 +150,18 @@ function straightThrough(
     const { plan, shadow } = ready();
     const codes = inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
     const seen = new Float32Array(count * classes);
-    const gradient = new Float32Array(count * size);
     const look = (first: number, here: number) =>
       seen.set(dequantized(plan.view(logits, here), graph.tensors[logits]), first * classes);
     const back = (seeds: Float32Array, first: number, here: number) => {
       const rows = seeds.subarray(first * classes, (first + here) * classes);
       const part = shadowGradient(shadow, activations(plan, here), rows, here);
-      gradient.set(unit === 1 ? part : part.map((value) => value * unit), first * size);
+      return unit === 1 ? part : part.map((value) => value * unit);
     };
-    if (count <= GRADIENT_CHUNK) {
-      plan.run([codes], count, look);
-      back(logitsGradient(seen), 0, count);
-    } else {
-      plan.run([codes], count, look);
-      const seeds = logitsGradient(seen);
-      plan.run([codes], count, (first, here) => back(seeds, first, here));
-    }
+    plan.run([codes], count, look);
+    const seeds = logitsGradient(seen);
+    if (count <= GRADIENT_CHUNK) return { logits: seen, gradient: back(seeds, 0, count) };
+    const gradient = new Float32Array(count * size);
+    plan.run([codes], count, (first, here) => gradient.set(back(seeds, first, here), first * size));
     return { logits: seen, gradient };
   };
   return { gradient: straight, dispose: () => held?.dispose() };
