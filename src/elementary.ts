@@ -24,6 +24,7 @@ const INVERSE_FACTORIALS = (() => {
   }
   return values;
 })();
+const [, , C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13] = INVERSE_FACTORIALS;
 
 const bits = new DataView(new ArrayBuffer(8));
 
@@ -57,8 +58,8 @@ export function exp(x: number): number {
   if (x < -745.1332191019412) return 0;
   const k = Math.round(x * Math.LOG2E);
   const r = x - k * LN2_HIGH - k * LN2_LOW;
-  let sum = 0;
-  for (let n = 13; n >= 0; n--) sum = sum * r + INVERSE_FACTORIALS[n];
+  const high = ((((((C13 * r + C12) * r + C11) * r + C10) * r + C9) * r + C8) * r + C7) * r + C6;
+  const sum = (((((high * r + C5) * r + C4) * r + C3) * r + C2) * r + 1) * r + 1;
   const half = k >> 1;
   return sum * POWERS[1022 + half] * POWERS[1022 + k - half];
 }

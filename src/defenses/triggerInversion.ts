@@ -1,5 +1,5 @@
 import type { ImageSet } from "../data/dataset.ts";
-import { sigmoid } from "../elementary.ts";
+import { exp } from "../elementary.ts";
 import type { Random } from "../random.ts";
 import { adam } from "./adam.ts";
 import type { Subject } from "./defense.ts";
@@ -54,9 +54,9 @@ export function randomStart(subject: Subject, random: Random): Start {
   };
 }
 
-/** (tanh(theta) + 1) / 2 * scale of every parameter, into `output`: the sigmoid of twice theta. */
+/** (tanh(theta) + 1) / 2 * scale of every parameter, into `output`. */
 function squash(theta: Float64Array, scale: number, output: Float32Array): void {
-  for (let i = 0; i < theta.length; i++) output[i] = sigmoid(2 * theta[i]) * scale;
+  for (let i = 0; i < theta.length; i++) output[i] = scale / (1 + exp(-2 * theta[i]));
 }
 
 /** Turns d loss / d value into d loss / d theta, in place; value = (tanh(theta) + 1) / 2 * scale. */
