@@ -9,7 +9,7 @@ import { slice } from "./images.ts";
 import { metered } from "./passes.ts";
 import { probabilities } from "./probabilities.ts";
 import { type Answer, type Question, sharePasses } from "./sharedPasses.ts";
-import { blend, blendGradient, maskNorm } from "./softTrigger.ts";
+import { type Blends, maskNorm, PLAIN_BLENDS } from "./softTrigger.ts";
 
 /** What one of the paper's rules says of one subject. */
 export interface CodedFinding {
@@ -86,6 +86,7 @@ function* codedNorm(
   options: CodedOptions,
   images: ImageSet,
   unit: ReturnType<typeof normalisation>,
+  { blend, blendGradient }: Blends,
 ): Generator<Question, number, Answer> {
   const area = images.height * images.width;
   const length = area * images.channels;
@@ -130,7 +131,7 @@ const codedNeuralCleanse: Rule = (run) => {
   const unit = normalisation(images);
   const searches = Array.from({ length: subject.classes }, (_, target) => ({
     target,
-    run: codedNorm(run.options, images, unit),
+    run: codedNorm(run.options, images, unit, subject.blends ?? PLAIN_BLENDS),
   }));
   const norms = sharePasses(subject, searches, run.options.inversionBatch, run.progress);
   const [centre, spread] = [median(norms), medianAbsoluteDeviation(norms)];

@@ -1,6 +1,7 @@
 import type { PoisonedSet, Trigger } from "../attacks/attack.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Random } from "../random.ts";
+import type { Blends } from "./softTrigger.ts";
 
 /** A0 FP32 and gradients; A1 integer graph, weights, activations, straight-through gradients; A2 forward only, all
  * tensors; A3 logits; A4 int8 softmax; A5 top-1 label. */
@@ -35,6 +36,8 @@ export interface Subject {
     count: number,
     logitsGradient: (logits: Float32Array) => Float32Array,
   ): { logits: Float32Array; gradient: Float32Array };
+  /** Blends that are fast where the gradient is computed; absent, PLAIN_BLENDS, whose bits these give too. */
+  blends?: Blends;
   /** A0..A2. Channels of the last convolution. */
   pruning?: {
     channels: number;

@@ -7,7 +7,7 @@ import { decided, notRunnable, rounded } from "./outcome.ts";
 import { add, metered, type Passes } from "./passes.ts";
 import { type PatchOptions, searchPatches } from "./patchSearch.ts";
 import { countTarget } from "./probabilities.ts";
-import { blend, maskIou, type SoftTrigger } from "./softTrigger.ts";
+import { maskIou, PLAIN_BLENDS, type SoftTrigger } from "./softTrigger.ts";
 import { anomaly } from "./statistics.ts";
 import { type Inversion, type InversionOptions, invertTriggers, randomStart } from "./triggerInversion.ts";
 
@@ -199,7 +199,7 @@ function heldOutSuccess(
   const images = firstOthers(test, target, count);
   if (images.count === 0) return null;
   const stamped = new Float32Array(images.pixels.length);
-  blend(trigger, images.pixels, images.count, stamped);
+  (subject.blends ?? PLAIN_BLENDS).blend(trigger, images.pixels, images.count, stamped);
   const scores = subject.scores(stamped, images.count);
   return countTarget(scores, subject.classes, target) / images.count;
 }

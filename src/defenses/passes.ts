@@ -76,6 +76,7 @@ export function metered(
       return subject.gradient!(pixels, count, logitsGradient);
     };
   }
+  if (subject.blends) view.blends = subject.blends;
   if (subject.pruning) view.pruning = countedPruning(subject.pruning, passes);
   if (subject.convolutionMeans) {
     view.convolutionMeans = (pixels, count) => {

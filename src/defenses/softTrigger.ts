@@ -1,5 +1,3 @@
-import type { Pixels } from "./defense.ts";
-
 /** A blend toward a picture: A(x) = (1 - mask) x + mask pattern, the mask shared by the channels. */
 export interface SoftTrigger {
   /** height * width, [0, 1]. */
@@ -8,8 +6,20 @@ export interface SoftTrigger {
   pattern: Float32Array;
 }
 
-/** A(x) of `count` images into `output` (pixel units, not rounded). */
-export function blend(trigger: SoftTrigger, pixels: Pixels, count: number, output: Float32Array): void {
+/** How triggers are put on images and gradients come back to them. */
+export interface Blends {
+  /** A(x) of `count` images into `output` (pixel units, not rounded). */
+  blend(trigger: SoftTrigger, pixels: Uint8Array, count: number, output: Float32Array): void;
+  /** d loss / d mask and d loss / d pattern from d loss / d A(x): sums over images (and, for the mask, channels). */
+  blendGradient(
+    trigger: SoftTrigger,
+    pixels: Uint8Array,
+    gradient: Float32Array,
+    output: { mask: Float64Array; pattern: Float64Array },
+  ): void;
+}
+
+function blend(trigger: SoftTrigger, pixels: Uint8Array, count: number, output: Float32Array): void {
   const { mask, pattern } = trigger;
   const channels = pattern.length / mask.length;
   for (let i = 0, at = 0; i < count; i++)
@@ -22,10 +32,9 @@ export function blend(trigger: SoftTrigger, pixels: Pixels, count: number, outpu
     }
 }
 
-/** d loss / d mask and d loss / d pattern from d loss / d A(x): sums over images (and, for the mask, channels). */
-export function blendGradient(
+function blendGradient(
   trigger: SoftTrigger,
-  pixels: Pixels,
+  pixels: Uint8Array,
   gradient: Float32Array,
   output: { mask: Float64Array; pattern: Float64Array },
 ): void {
@@ -46,6 +55,9 @@ export function blendGradient(
       maskSums[p] = sum;
     }
 }
+
+/** Without a backend. */
+export const PLAIN_BLENDS: Blends = { blend, blendGradient };
 
 /** L1 norm of the mask, in pixels. */
 export function maskNorm(trigger: SoftTrigger): number {

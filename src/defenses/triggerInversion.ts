@@ -5,7 +5,7 @@ import { adam } from "./adam.ts";
 import type { Subject } from "./defense.ts";
 import { countTarget } from "./probabilities.ts";
 import { type Answer, type Question, sharePasses } from "./sharedPasses.ts";
-import { blend, blendGradient, maskNorm, type SoftTrigger } from "./softTrigger.ts";
+import { maskNorm, PLAIN_BLENDS, type SoftTrigger } from "./softTrigger.ts";
 
 export interface InversionOptions {
   /** Clean images. */
@@ -75,7 +75,8 @@ function squaredNorm(values: Float64Array): number {
 
 /** The optimiser of one class: `ask` stamps a batch, `move` takes one step by the answer and says how many of the batch's
  * images reached the target. */
-function optimiser({ classes }: Subject, target: number, options: InversionOptions, start: Start) {
+function optimiser(subject: Subject, target: number, options: InversionOptions, start: Start) {
+  const { classes, blends = PLAIN_BLENDS } = subject;
   const theta = { mask: start.mask.slice(), pattern: start.pattern.slice() };
   const rates = { learningRate: options.learningRate, beta1: 0.5, beta2: 0.9 };
   const step = { mask: adam(theta.mask.length, rates), pattern: adam(theta.pattern.length, rates) };
@@ -94,11 +95,11 @@ function optimiser({ classes }: Subject, target: number, options: InversionOptio
   };
   refresh();
   const ask = (pixels: Uint8Array, count: number): Question => {
-    blend(trigger, pixels, count, stamped);
+    blends.blend(trigger, pixels, count, stamped);
     return { pixels: stamped.subarray(0, pixels.length), count };
   };
   const move = (pixels: Uint8Array, answer: Answer, lambda: number) => {
-    blendGradient(trigger, pixels, answer.gradient, gradients);
+    blends.blendGradient(trigger, pixels, answer.gradient, gradients);
     throughSquash(gradients.mask, trigger.mask, 1);
     throughSquash(gradients.pattern, trigger.pattern, 255);
     const norm = Math.sqrt(squaredNorm(gradients.mask) + squaredNorm(gradients.pattern));

@@ -96,7 +96,13 @@ export function forward(prepared: Prepared, pixels: Pixels, count: number): Floa
   return logits;
 }
 
-/** Runs the images in batches and shows `visit` the values of the tensors of these indices, batch by batch. */
+/** A tensor's values where they lie: gone with the tensor, or when the backend's memory grows. */
+function valuesOf({ backend }: Prepared, tensor: tf.Tensor): Float32Array {
+  return backend.floats(backend.pointer(tensor), tensor.size);
+}
+
+/** Runs the images in batches and shows `visit` the values of the tensors of these indices, batch by batch: it must copy
+ * what it keeps, and run nothing on the backend. */
 export function observe(
   prepared: Prepared,
   pixels: Pixels,
@@ -107,13 +113,11 @@ export function observe(
   checkPixels(prepared, pixels, count);
   const keep = new Set([...tensors, ...prepared.graph.outputs]);
   forEachBatch(count, (first, batches) => {
-    const values = new Map<number, Float32Array>();
     tf.tidy(() => {
       const pass = new ForwardPass(passOptions(prepared, batches, false));
       pass.run(uploadPixels(prepared, pixels, first, batches), keep);
-      for (const index of tensors) values.set(index, pass.value(index).dataSync() as Float32Array);
+      visit(new Map(tensors.map((index) => [index, valuesOf(prepared, pass.value(index))])), first, batches);
     });
-    visit(values, first, batches);
   });
 }
 
@@ -141,7 +145,7 @@ function readInputGradient(
   const { input } = backwardPass(options, source, dOutput, done);
   if (!input) return;
   const scaled = run("SCALE", { x: input }, { factor: INPUT_SCALE });
-  to.set(scaled.dataSync() as Float32Array, first * elements(inputShape));
+  to.set(valuesOf(prepared, scaled), first * elements(inputShape));
 }
 
 /**
@@ -163,7 +167,7 @@ export function inputGradient(
   const begin = (first: number, batches: number) => {
     const pass = new ForwardPass(passOptions(prepared, batches, true));
     const output = pass.run(uploadPixels(prepared, pixels, first, batches));
-    logits.set(output.dataSync() as Float32Array, first * classes);
+    logits.set(valuesOf(prepared, output), first * classes);
     return pass;
   };
   tf.tidy(() => {

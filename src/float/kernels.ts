@@ -24,6 +24,28 @@ export interface TrainKernels {
   gate_f32(dy: number, y: number, out: number, length: number, activation: number): void;
   gate_s8(dy: number, q: number, out: number, length: number, lower: number, upper: number): void;
   gate_s16(dy: number, q: number, out: number, length: number, lower: number, upper: number): void;
+  blend_u8(
+    mask: number,
+    pattern: number,
+    pixels: number,
+    area: number,
+    channels: number,
+    count: number,
+    out: number,
+    scratch: number,
+  ): void;
+  blend_gradient_u8(
+    mask: number,
+    pattern: number,
+    pixels: number,
+    area: number,
+    channels: number,
+    count: number,
+    gradient: number,
+    dMask: number,
+    dPattern: number,
+    scratch: number,
+  ): void;
   scale_f32(x: number, out: number, length: number, factor: number): void;
   scale_u8(x: number, out: number, length: number, factor: number): void;
   affine_f32(params: number, x: number, scale: number, shift: number, out: number): void;

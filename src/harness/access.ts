@@ -96,6 +96,7 @@ export function restrict(subject: OpenSubject, level: AccessLevel, why: string):
   give("tune", "A1");
   give("features", "A2");
   give("pruning", "A2");
+  if (shown.gradient && subject.blends) shown.blends = subject.blends;
   if (shown.features) shown.featureDepth = subject.featureDepth;
   return shown;
 }

@@ -1,6 +1,7 @@
 import type { Pixels, Subject } from "../defenses/defense.ts";
 import { UnsupportedOpError } from "../errors.ts";
 import type { FloatBackend } from "../float/backend.ts";
+import { floatBlends } from "../float/blends.ts";
 import { inputGradient, observe, prepare } from "../float/execute.ts";
 import { OPERATORS } from "../float/operators.ts";
 import { tune } from "../float/train.ts";
@@ -94,6 +95,7 @@ export function floatSubject(
       if (!unit) for (let i = 0; i < found.gradient.length; i++) found.gradient[i] *= 255 * taken.factor;
       return found;
     },
+    blends: floatBlends(backend),
     missing: {} as Subject["missing"],
     dispose: () => prepared.dispose(),
   };

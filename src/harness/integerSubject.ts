@@ -1,5 +1,6 @@
 import type { Subject } from "../defenses/defense.ts";
 import type { FloatBackend } from "../float/backend.ts";
+import { floatBlends } from "../float/blends.ts";
 import {
   INPUT_SCALE,
   type IntegerActivation,
@@ -114,7 +115,7 @@ function straightThrough(
   kernels: Kernels,
   { graph, profile }: IntegerModel,
   classifier: Classifier,
-): Required<Pick<Subject, "gradient" | "dispose">> {
+): Required<Pick<Subject, "gradient" | "blends" | "dispose">> {
   const { logits, classes, height, width, channels, factor } = classifier;
   const size = height * width * channels;
   const bounds = clamps(graph);
@@ -164,5 +165,5 @@ function straightThrough(
     plan.run([codes], count, (first, here) => gradient.set(back(seeds, first, here), first * size));
     return { logits: seen, gradient };
   };
-  return { gradient: straight, dispose: () => held?.dispose() };
+  return { gradient: straight, blends: floatBlends(backend), dispose: () => held?.dispose() };
 }

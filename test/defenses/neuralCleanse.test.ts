@@ -2,12 +2,13 @@ import { describe, expect, test } from "vitest";
 import type { ImageSet } from "../../src/data/dataset.ts";
 import type { Subject } from "../../src/defenses/defense.ts";
 import { neuralCleanse } from "../../src/defenses/neuralCleanse.ts";
-import { blend, blendGradient, maskIou, maskNorm } from "../../src/defenses/softTrigger.ts";
+import { maskIou, maskNorm, PLAIN_BLENDS } from "../../src/defenses/softTrigger.ts";
 import { invertTriggers, randomStart } from "../../src/defenses/triggerInversion.ts";
 import { seededRandom } from "../../src/random.ts";
 import { planted, plantedMaterial, TARGET, TRIGGER, withGradient } from "./planted.ts";
 
 const MATERIAL = plantedMaterial(true);
+const { blend, blendGradient } = PLAIN_BLENDS;
 const { inversion } = neuralCleanse.options;
 
 const run = (subject: Subject, options = neuralCleanse.options) =>
@@ -137,7 +138,7 @@ describe("blend", () => {
 
   test("its gradients are the finite differences of the blended images", () => {
     const random = seededRandom(4);
-    const pixels = Float32Array.from({ length: 12 }, () => 255 * random.uniform());
+    const pixels = Uint8Array.from({ length: 12 }, () => random.below(256));
     const weights = Float32Array.from({ length: 12 }, () => random.normal());
     const trigger = {
       mask: Float32Array.from({ length: 2 }, () => random.uniform()),
