@@ -30,7 +30,8 @@ export interface Subject {
   /** Penultimate activations (after global pooling), dequantized: count * featureDepth. A0..A2. */
   features?(pixels: Pixels, count: number): Float32Array;
   featureDepth?: number;
-  /** A0, A1. Runs the images, asks for d loss / d logits (count * classes), and gives d loss / d pixel. */
+  /** A0, A1. Runs the images, asks for d loss / d logits (count * classes), and gives d loss / d pixel, which
+   * stays until the next call. */
   gradient?(
     pixels: Pixels,
     count: number,

@@ -150,18 +150,18 @@ function readInputGradient(
 
 /**
  * logitsGradient is called once, with the logits of all images, and returns d loss / d logit (count * classes).
- * gradient: d loss / d pixel, count * height * width * channels.
+ * gradient: d loss / d pixel, count * height * width * channels, in `gradient` where it is given.
  */
 export function inputGradient(
   prepared: Prepared,
   pixels: Pixels,
   count: number,
   logitsGradient: (logits: Float32Array) => Float32Array,
+  gradient: Float32Array = new Float32Array(count * elements(prepared.inputShape)),
 ): { logits: Float32Array; gradient: Float32Array } {
   checkPixels(prepared, pixels, count);
-  const { classes, inputShape } = prepared;
+  const { classes } = prepared;
   const logits = new Float32Array(count * classes);
-  const gradient = new Float32Array(count * elements(inputShape));
   const held = new Map<number, ForwardPass>();
   const hold = Math.floor(HELD_BYTES / activationBytes(prepared.graph));
   const begin = (first: number, batches: number) => {
@@ -233,15 +233,16 @@ function gateInteger(
  * Straight-through gradient of an integer model. `shadow`: prepared from a graph with the integer graph's tensor
  * indices and its weights dequantized. activations: by tensor index, values of all `count` images; a tensor without
  * an entry passes everything, but the operands of MAX_POOL_2D and MUL and the output of SOFTMAX must have one. An
- * entry for the graph's input is not applied: pixels have no clamp of the model's. Returns d loss / d pixel.
+ * entry for the graph's input is not applied: pixels have no clamp of the model's. Returns d loss / d pixel, in `gradient`
+ * where it is given.
  */
 export function shadowGradient(
   shadow: Prepared,
   activations: ReadonlyMap<number, IntegerActivation>,
   logitsGradient: Float32Array,
   count: number,
+  gradient: Float32Array = new Float32Array(count * elements(shadow.inputShape)),
 ): Float32Array {
-  const gradient = new Float32Array(count * elements(shadow.inputShape));
   forEachBatch(count, (first, batches) => {
     tf.tidy(() => {
       const source = integerSource(shadow, activations, first, batches);

@@ -11,6 +11,7 @@ import type { Convention } from "../model/imageInput.ts";
 import { type OpenSubject, softmaxRows } from "./access.ts";
 import { meanOfChannels } from "./features.ts";
 import { rememberImages } from "./rememberImages.ts";
+import { reusedFloats } from "./reused.ts";
 
 /** The last FULLY_CONNECTED in plain numbers. filter: [classes][depth]. */
 export interface DenseTail {
@@ -68,6 +69,7 @@ export function floatSubject(
   const unit = taken.factor === UNIT_PIXELS.factor && taken.offset === 0;
   const given = (pixels: Pixels) => (unit ? pixels : asTaken(pixels, taken));
   const make = (length: number) => new Float32Array(length);
+  const room = reusedFloats();
   const parts = [
     { tensor: graph.outputs[0], width: classes, make },
     ...(head ? [{ tensor: head.features, width: head.depth, make }] : []),
@@ -91,7 +93,13 @@ export function floatSubject(
     scores,
     probabilities: (pixels: Pixels, count: number) => softmaxRows(scores(pixels, count), classes),
     gradient: (pixels: Pixels, count: number, of: (logits: Float32Array) => Float32Array) => {
-      const found = inputGradient(prepared, given(pixels), count, of);
+      const found = inputGradient(
+        prepared,
+        given(pixels),
+        count,
+        of,
+        room(count * height * width * channels),
+      );
       if (!unit) for (let i = 0; i < found.gradient.length; i++) found.gradient[i] *= 255 * taken.factor;
       return found;
     },

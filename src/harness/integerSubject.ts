@@ -19,6 +19,7 @@ import { dequantizedShadow, quantizeStatic, type StaticScheme } from "../quantiz
 import type { OpenSubject } from "./access.ts";
 import { dequantized, type ForwardModel, forwardSubject, inputCodes } from "./forwardSubject.ts";
 import { once } from "./once.ts";
+import { reusedFloats } from "./reused.ts";
 
 /** Images in one straight-through pass. */
 const GRADIENT_CHUNK = 32;
@@ -124,6 +125,7 @@ function straightThrough(
     .filter((id) => graph.tensors[id].quantization);
   /** The shadow takes a pixel for pixel * INPUT_SCALE, the model for pixel * factor. */
   const unit = Math.fround(factor) / INPUT_SCALE;
+  const room = reusedFloats();
   let held: Prepared | undefined;
   const ready = once(() => {
     held = prepare(backend, shadowOf(graph, logits));
@@ -153,16 +155,17 @@ function straightThrough(
     const seen = new Float32Array(count * classes);
     const look = (first: number, here: number) =>
       seen.set(dequantized(plan.view(logits, here), graph.tensors[logits]), first * classes);
+    const gradient = room(count * size);
     const back = (seeds: Float32Array, first: number, here: number) => {
       const rows = seeds.subarray(first * classes, (first + here) * classes);
-      const part = shadowGradient(shadow, activations(plan, here), rows, here);
-      return unit === 1 ? part : part.map((value) => value * unit);
+      const part = gradient.subarray(first * size, (first + here) * size);
+      shadowGradient(shadow, activations(plan, here), rows, here, part);
+      if (unit !== 1) for (let i = 0; i < part.length; i++) part[i] *= unit;
     };
     plan.run([codes], count, look);
     const seeds = logitsGradient(seen);
-    if (count <= GRADIENT_CHUNK) return { logits: seen, gradient: back(seeds, 0, count) };
-    const gradient = new Float32Array(count * size);
-    plan.run([codes], count, (first, here) => gradient.set(back(seeds, first, here), first * size));
+    if (count <= GRADIENT_CHUNK) back(seeds, 0, count);
+    else plan.run([codes], count, (first, here) => back(seeds, first, here));
     return { logits: seen, gradient };
   };
   return { gradient: straight, blends: floatBlends(backend), dispose: () => held?.dispose() };
