@@ -72,7 +72,7 @@ async function trainModel(
   const known = await store.get(kept);
   return train(backend, untrained, images, spec.training, {
     stamp: (pixels, count) => attack.stamp(pixels, count),
-    progress: ({ epoch, epochs, step, steps }) => progress(epoch * steps + step, epochs * steps),
+    progress: ({ epoch, epochs, step, steps }) => progress((epoch - 1) * steps + step, epochs * steps),
     checkpoint: (checkpoint) => store.put(kept, encodeCheckpoint(checkpoint)),
     resume: known && decodeCheckpoint(known),
   });
