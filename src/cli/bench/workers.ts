@@ -12,11 +12,12 @@ import { type BenchRow, round } from "./row.ts";
 import type { WorksOrder, WorksThreadData } from "./worksThread.ts";
 
 const IMAGES = 32;
-const ROUNDS = 15;
+const ROUNDS = 31;
 
-/** What the threads do in a round, about a third of a second of it. each: what one run counts, in `unit`. */
-interface ThreadWork extends WorksOrder {
+/** What each thread does in a round, about a tenth of a second of it. each: what one run counts, in `unit`. */
+interface ThreadWork extends Pick<WorksOrder, "work"> {
   title: string;
+  runs: number;
   each: number;
   unit: string;
   target?: number;
@@ -25,23 +26,24 @@ interface ThreadWork extends WorksOrder {
 /** The first needs no memory: what the machine's processors give two threads of any program. */
 const WORKS: readonly ThreadWork[] = [
   {
-    ...{ work: "peak", runs: 1200, title: "dot_i16x8_s in registers" },
+    ...{ work: "peak", runs: 360, title: "dot_i16x8_s in registers on two threads" },
     ...{ each: PEAK_MACS / 1e9, unit: "GMAC/s" },
   },
-  { work: "images", runs: 40, title: "resnet8", each: IMAGES, unit: "images/s", target: 1.9 },
+  {
+    ...{ work: "images", runs: 12, title: "resnet8 on two threads" },
+    ...{ each: IMAGES, unit: "images/s", target: 1.9 },
+  },
 ];
 
-/** By the wall clock, and by the CPU time of the slowest thread, which other programs disturb less. */
-async function speed(threads: readonly Worker[], { work, runs, each }: ThreadWork) {
+/** In units a second, by the wall clock. */
+async function speed(threads: readonly Worker[], { work, runs, each }: ThreadWork): Promise<number> {
+  const left = new Int32Array(new SharedArrayBuffer(4)).fill(threads.length * runs);
   const start = performance.now();
   const replies = threads.map((thread) => once(thread, "message"));
-  for (const thread of threads) thread.postMessage({ work, runs } satisfies WorksOrder);
-  const times = (await Promise.all(replies)).map(([ms]) => ms as number);
-  const all = 1000 * threads.length * runs * each;
-  return { wall: all / (performance.now() - start), cpu: all / Math.max(...times) };
+  for (const thread of threads) thread.postMessage({ work, left } satisfies WorksOrder);
+  await Promise.all(replies);
+  return (1000 * threads.length * runs * each) / (performance.now() - start);
 }
-
-type Speed = Awaited<ReturnType<typeof speed>>;
 
 export async function benchWorkers(): Promise<BenchRow[]> {
   const graph = integerNetwork("resnet8");
@@ -55,27 +57,26 @@ export async function benchWorkers(): Promise<BenchRow[]> {
   const threads = [1, 2].map(() => new Worker(cliModule("bench/worksThread"), { workerData }));
   await Promise.all(threads.map((thread) => once(thread, "message")));
   for (const work of WORKS) for (let i = 0; i < 2; i++) await speed(threads, work);
-  const samples = WORKS.map(() => ({ one: [] as Speed[], two: [] as Speed[] }));
+  const samples = WORKS.map(() => ({ one: [] as number[], two: [] as number[] }));
   for (let i = 0; i < ROUNDS; i++)
     for (const [row, work] of WORKS.entries()) {
-      samples[row].one.push(await speed(threads.slice(0, 1), work));
+      // Each alone, as the neighbours of a virtual machine slow now the one processor and now the other.
+      const [a, b] = [await speed([threads[0]], work), await speed([threads[1]], work)];
+      samples[row].one.push((a + b) / 2);
       samples[row].two.push(await speed(threads, work));
     }
   await Promise.all(threads.map((thread) => thread.terminate()));
-  // Before Node 23.9 a thread knows the CPU time of the whole process only.
-  const clocks = "threadCpuUsage" in process ? (["wall", "cpu"] as const) : (["wall"] as const);
-  return WORKS.flatMap((work, row) => clocks.map((clock) => benchRow(work, samples[row], clock)));
+  return WORKS.map((work, row) => benchRow(work, samples[row]));
 }
 
 function benchRow(
   { title, unit, target }: ThreadWork,
-  samples: { one: readonly Speed[]; two: readonly Speed[] },
-  clock: keyof Speed,
+  samples: { one: readonly number[]; two: readonly number[] },
 ): BenchRow {
-  const [one, two] = [samples.one, samples.two].map((all) => summarize(all.map((sample) => sample[clock])));
+  const [one, two] = [summarize(samples.one), summarize(samples.two)];
   return {
     section: "workers",
-    work: `${title} on two threads, ${clock === "wall" ? "wall clock" : "CPU time of the slower"}`,
+    work: title,
     value: round(two.median),
     spread: round(two.spread, 2),
     rounds: ROUNDS,

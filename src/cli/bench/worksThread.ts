@@ -4,7 +4,7 @@ import { bindKernels } from "../../kernels/module.ts";
 import { compile } from "../../model/compile.ts";
 import type { Graph } from "../../model/graph.ts";
 import type { Profile } from "../../profile/schema.ts";
-import { cpuMilliseconds, type Work } from "./measure.ts";
+import type { Work } from "./measure.ts";
 import { peakWork } from "./peak.ts";
 
 /** module: compiled once, shared by all. */
@@ -16,10 +16,10 @@ export interface WorksThreadData {
   count: number;
 }
 
-/** images: the network on all of the input. peak: see peakWork. */
+/** images: the network on all of the input. peak: see peakWork. left: runs to do, shared by the threads that are asked. */
 export interface WorksOrder {
   work: "images" | "peak";
-  runs: number;
+  left: Int32Array<SharedArrayBuffer>;
 }
 
 const { module, graph, profile, input, count } = workerData as WorksThreadData;
@@ -30,10 +30,9 @@ const works: Record<WorksOrder["work"], Work> = {
 };
 const port = parentPort!;
 
-/** Replies with the CPU time of the runs, in milliseconds. */
-port.on("message", ({ work, runs }: WorksOrder) => {
-  const start = cpuMilliseconds();
-  for (let i = 0; i < runs; i++) works[work].run();
-  port.postMessage(cpuMilliseconds() - start);
+/** Takes one run after the other and replies when none is left. */
+port.on("message", ({ work, left }: WorksOrder) => {
+  while (Atomics.sub(left, 0, 1) > 0) works[work].run();
+  port.postMessage(0);
 });
 port.postMessage(0);
