@@ -49,6 +49,13 @@ function put(pointer: usize, v: v128, lanes: i32): void {
   if (lanes > 2) store<f32>(pointer, f32x4.extract_lane(v, 2), 8);
 }
 
+/** sum + a b. In unrolled loops the sums of one step stay before those of the next, as level 2 of asconfig.json leaves them:
+ * level 3 puts those of one accumulator side by side, where each waits for the one before it. */
+@inline
+export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {
+  return f32x4.add(sum, f32x4.mul(a, b));
+}
+
 /** Panels of 8 channels, tiles of 4 pixels: eight accumulators, the most that sixteen registers hold without a spill. */
 export function correlate8(p: Correlation): void {
   const inputPixel = p.inputPixel;
@@ -57,6 +64,7 @@ export function correlate8(p: Correlation): void {
   const tapStep = p.tapStep;
   const taps = p.taps;
   const tapBytes = p.tapBytes;
+  const unrolled = tapBytes & ~15;
   const width = p.outputWidth;
   const outputPixel = p.outputPixel;
   const toAddend = p.addend - p.output;
@@ -75,29 +83,46 @@ export function correlate8(p: Correlation): void {
       for (; x + 4 <= width; x += 4, input += 4 * inputPixel, out += 4 * outputPixel) {
         let c00 = bias0, c01 = bias1, c10 = bias0, c11 = bias1;
         let c20 = bias0, c21 = bias1, c30 = bias0, c31 = bias1;
+        let w0 = bias0, w1 = bias1, v = bias0;
         let w = panel;
         let window = input;
         for (let row = 0; row < tapRows; row++, window += tapRow) {
           let a0 = window;
           for (let tap = 0; tap < taps; tap++, a0 += tapStep) {
-            const a1 = a0 + inputPixel;
-            const a2 = a1 + inputPixel;
-            const a3 = a2 + inputPixel;
-            for (let k: usize = 0; k < tapBytes; k += 4, w += 32) {
-              const w0 = v128.load(w);
-              const w1 = v128.load(w, 16);
-              const x0 = v128.load_splat<f32>(a0 + k);
-              c00 = f32x4.add(c00, f32x4.mul(x0, w0));
-              c01 = f32x4.add(c01, f32x4.mul(x0, w1));
-              const x1 = v128.load_splat<f32>(a1 + k);
-              c10 = f32x4.add(c10, f32x4.mul(x1, w0));
-              c11 = f32x4.add(c11, f32x4.mul(x1, w1));
-              const x2 = v128.load_splat<f32>(a2 + k);
-              c20 = f32x4.add(c20, f32x4.mul(x2, w0));
-              c21 = f32x4.add(c21, f32x4.mul(x2, w1));
-              const x3 = v128.load_splat<f32>(a3 + k);
-              c30 = f32x4.add(c30, f32x4.mul(x3, w0));
-              c31 = f32x4.add(c31, f32x4.mul(x3, w1));
+            let b0 = a0;
+            let b1 = b0 + inputPixel;
+            let b2 = b1 + inputPixel;
+            let b3 = b2 + inputPixel;
+            for (const end = a0 + unrolled; b0 < end; w += 128) {
+              w0 = v128.load(w); w1 = v128.load(w, 16);
+              v = v128.load_splat<f32>(b0); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+              v = v128.load_splat<f32>(b1); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+              v = v128.load_splat<f32>(b2); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+              v = v128.load_splat<f32>(b3); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+              w0 = v128.load(w, 32); w1 = v128.load(w, 48);
+              v = v128.load_splat<f32>(b0, 4); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+              v = v128.load_splat<f32>(b1, 4); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+              v = v128.load_splat<f32>(b2, 4); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+              v = v128.load_splat<f32>(b3, 4); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+              w0 = v128.load(w, 64); w1 = v128.load(w, 80);
+              v = v128.load_splat<f32>(b0, 8); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+              v = v128.load_splat<f32>(b1, 8); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+              v = v128.load_splat<f32>(b2, 8); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+              v = v128.load_splat<f32>(b3, 8); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+              w0 = v128.load(w, 96); w1 = v128.load(w, 112);
+              v = v128.load_splat<f32>(b0, 12); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+              v = v128.load_splat<f32>(b1, 12); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+              v = v128.load_splat<f32>(b2, 12); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+              v = v128.load_splat<f32>(b3, 12); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+              b0 += 16; b1 += 16; b2 += 16; b3 += 16;
+            }
+            for (const end = a0 + tapBytes; b0 < end; w += 32) {
+              w0 = v128.load(w); w1 = v128.load(w, 16);
+              v = v128.load_splat<f32>(b0); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+              v = v128.load_splat<f32>(b1); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+              v = v128.load_splat<f32>(b2); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+              v = v128.load_splat<f32>(b3); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+              b0 += 4; b1 += 4; b2 += 4; b3 += 4;
             }
           }
         }
@@ -161,6 +186,7 @@ export function correlate4(p: Correlation): void {
   const tapStep = p.tapStep;
   const taps = p.taps;
   const tapBytes = p.tapBytes;
+  const unrolled = tapBytes & ~15;
   const width = p.outputWidth;
   const outputPixel = p.outputPixel;
   const toAddend = p.addend - p.output;
@@ -175,20 +201,46 @@ export function correlate4(p: Correlation): void {
     let x = 0;
     for (; x + 4 <= width; x += 4, input += 4 * inputPixel, out += 4 * outputPixel) {
       let c0 = bias, c1 = bias, c2 = bias, c3 = bias;
+      let w0 = bias;
       let w = p.filter;
       let window = input;
       for (let row = 0; row < tapRows; row++, window += tapRow) {
         let a0 = window;
         for (let tap = 0; tap < taps; tap++, a0 += tapStep) {
-          const a1 = a0 + inputPixel;
-          const a2 = a1 + inputPixel;
-          const a3 = a2 + inputPixel;
-          for (let k: usize = 0; k < tapBytes; k += 4, w += 16) {
-            const w0 = v128.load(w);
-            c0 = f32x4.add(c0, f32x4.mul(v128.load_splat<f32>(a0 + k), w0));
-            c1 = f32x4.add(c1, f32x4.mul(v128.load_splat<f32>(a1 + k), w0));
-            c2 = f32x4.add(c2, f32x4.mul(v128.load_splat<f32>(a2 + k), w0));
-            c3 = f32x4.add(c3, f32x4.mul(v128.load_splat<f32>(a3 + k), w0));
+          let b0 = a0;
+          let b1 = b0 + inputPixel;
+          let b2 = b1 + inputPixel;
+          let b3 = b2 + inputPixel;
+          for (const end = a0 + unrolled; b0 < end; w += 64) {
+            w0 = v128.load(w);
+            c0 = multiplyAdd(c0, v128.load_splat<f32>(b0), w0);
+            c1 = multiplyAdd(c1, v128.load_splat<f32>(b1), w0);
+            c2 = multiplyAdd(c2, v128.load_splat<f32>(b2), w0);
+            c3 = multiplyAdd(c3, v128.load_splat<f32>(b3), w0);
+            w0 = v128.load(w, 16);
+            c0 = multiplyAdd(c0, v128.load_splat<f32>(b0, 4), w0);
+            c1 = multiplyAdd(c1, v128.load_splat<f32>(b1, 4), w0);
+            c2 = multiplyAdd(c2, v128.load_splat<f32>(b2, 4), w0);
+            c3 = multiplyAdd(c3, v128.load_splat<f32>(b3, 4), w0);
+            w0 = v128.load(w, 32);
+            c0 = multiplyAdd(c0, v128.load_splat<f32>(b0, 8), w0);
+            c1 = multiplyAdd(c1, v128.load_splat<f32>(b1, 8), w0);
+            c2 = multiplyAdd(c2, v128.load_splat<f32>(b2, 8), w0);
+            c3 = multiplyAdd(c3, v128.load_splat<f32>(b3, 8), w0);
+            w0 = v128.load(w, 48);
+            c0 = multiplyAdd(c0, v128.load_splat<f32>(b0, 12), w0);
+            c1 = multiplyAdd(c1, v128.load_splat<f32>(b1, 12), w0);
+            c2 = multiplyAdd(c2, v128.load_splat<f32>(b2, 12), w0);
+            c3 = multiplyAdd(c3, v128.load_splat<f32>(b3, 12), w0);
+            b0 += 16; b1 += 16; b2 += 16; b3 += 16;
+          }
+          for (const end = a0 + tapBytes; b0 < end; w += 16) {
+            w0 = v128.load(w);
+            c0 = multiplyAdd(c0, v128.load_splat<f32>(b0), w0);
+            c1 = multiplyAdd(c1, v128.load_splat<f32>(b1), w0);
+            c2 = multiplyAdd(c2, v128.load_splat<f32>(b2), w0);
+            c3 = multiplyAdd(c3, v128.load_splat<f32>(b3), w0);
+            b0 += 4; b1 += 4; b2 += 4; b3 += 4;
           }
         }
       }

@@ -3,6 +3,7 @@
 // Interpolation points 0, +-sqrt(1/2), +-sqrt(2), infinity, as ncnn has them, in place of that paper's 0, +-1, +-2,
 // infinity: the transforms' entries are nearer to one, and the rounding error is smaller.
 import { clamp } from "./activation";
+import { multiplyAdd } from "./correlate";
 import { FilterGradient, filterGradient } from "./filterGradient";
 import { copyIntoFrame } from "./frame";
 
@@ -423,44 +424,36 @@ function multiplyPanel(
 ): void {
   const zero = f32x4.splat(0);
   const panelEnd = panel + (inputPixel << 3);
-  let x = 0;
-  for (; x + 4 <= count; x += 4) {
+  let tile = 0;
+  for (; tile + 4 <= count; tile += 4) {
     let c00 = zero, c01 = zero, c10 = zero, c11 = zero, c20 = zero, c21 = zero, c30 = zero, c31 = zero;
+    let w0 = zero, w1 = zero, v = zero;
     let a0 = input;
     let a1 = a0 + inputPixel;
     let a2 = a1 + inputPixel;
     let a3 = a2 + inputPixel;
-    for (let w = panel; w < panelEnd; w += 64) {
-      let w0 = v128.load(w), w1 = v128.load(w, 16);
-      let x0 = v128.load_splat<f32>(a0);
-      c00 = f32x4.add(c00, f32x4.mul(x0, w0));
-      c01 = f32x4.add(c01, f32x4.mul(x0, w1));
-      let x1 = v128.load_splat<f32>(a1);
-      c10 = f32x4.add(c10, f32x4.mul(x1, w0));
-      c11 = f32x4.add(c11, f32x4.mul(x1, w1));
-      let x2 = v128.load_splat<f32>(a2);
-      c20 = f32x4.add(c20, f32x4.mul(x2, w0));
-      c21 = f32x4.add(c21, f32x4.mul(x2, w1));
-      let x3 = v128.load_splat<f32>(a3);
-      c30 = f32x4.add(c30, f32x4.mul(x3, w0));
-      c31 = f32x4.add(c31, f32x4.mul(x3, w1));
+    for (let w = panel; w < panelEnd; w += 128) {
+      w0 = v128.load(w); w1 = v128.load(w, 16);
+      v = v128.load_splat<f32>(a0); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+      v = v128.load_splat<f32>(a1); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+      v = v128.load_splat<f32>(a2); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+      v = v128.load_splat<f32>(a3); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
       w0 = v128.load(w, 32); w1 = v128.load(w, 48);
-      x0 = v128.load_splat<f32>(a0, 4);
-      c00 = f32x4.add(c00, f32x4.mul(x0, w0));
-      c01 = f32x4.add(c01, f32x4.mul(x0, w1));
-      x1 = v128.load_splat<f32>(a1, 4);
-      c10 = f32x4.add(c10, f32x4.mul(x1, w0));
-      c11 = f32x4.add(c11, f32x4.mul(x1, w1));
-      x2 = v128.load_splat<f32>(a2, 4);
-      c20 = f32x4.add(c20, f32x4.mul(x2, w0));
-      c21 = f32x4.add(c21, f32x4.mul(x2, w1));
-      x3 = v128.load_splat<f32>(a3, 4);
-      c30 = f32x4.add(c30, f32x4.mul(x3, w0));
-      c31 = f32x4.add(c31, f32x4.mul(x3, w1));
-      a0 += 8;
-      a1 += 8;
-      a2 += 8;
-      a3 += 8;
+      v = v128.load_splat<f32>(a0, 4); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+      v = v128.load_splat<f32>(a1, 4); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+      v = v128.load_splat<f32>(a2, 4); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+      v = v128.load_splat<f32>(a3, 4); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+      w0 = v128.load(w, 64); w1 = v128.load(w, 80);
+      v = v128.load_splat<f32>(a0, 8); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+      v = v128.load_splat<f32>(a1, 8); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+      v = v128.load_splat<f32>(a2, 8); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+      v = v128.load_splat<f32>(a3, 8); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+      w0 = v128.load(w, 96); w1 = v128.load(w, 112);
+      v = v128.load_splat<f32>(a0, 12); c00 = multiplyAdd(c00, v, w0); c01 = multiplyAdd(c01, v, w1);
+      v = v128.load_splat<f32>(a1, 12); c10 = multiplyAdd(c10, v, w0); c11 = multiplyAdd(c11, v, w1);
+      v = v128.load_splat<f32>(a2, 12); c20 = multiplyAdd(c20, v, w0); c21 = multiplyAdd(c21, v, w1);
+      v = v128.load_splat<f32>(a3, 12); c30 = multiplyAdd(c30, v, w0); c31 = multiplyAdd(c31, v, w1);
+      a0 += 16; a1 += 16; a2 += 16; a3 += 16;
     }
     input = a3;
     v128.store(output, c00);
@@ -476,7 +469,7 @@ function multiplyPanel(
     v128.store(output, c31, 16);
     output += outputPixel;
   }
-  for (; x < count; x++, output += outputPixel) {
+  for (; tile < count; tile++, output += outputPixel) {
     let c0 = zero, c1 = zero;
     for (let w = panel; w < panelEnd; w += 32, input += 4) {
       const x0 = v128.load_splat<f32>(input);
