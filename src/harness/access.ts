@@ -43,11 +43,14 @@ function oneHotRows(scores: Float32Array, classes: number): Float32Array {
   return out;
 }
 
-/** The pixels as a device's uint8 input holds them: rounded half up, clamped to 0..255. */
+/** A pixel as a device's uint8 input holds it: rounded half up, clamped to 0..255; NaN is 0. */
+export const deviceByte = (pixel: number) => Math.min(255, Math.max(0, Math.floor(pixel + 0.5))) | 0;
+
+/** The pixels as a device's uint8 input holds them. */
 export function devicePixels(pixels: Pixels, count: number, size: number): Uint8Array {
   if (pixels instanceof Uint8Array) return pixels;
   const bytes = new Uint8Array(count * size);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.min(255, Math.max(0, Math.floor(pixels[i] + 0.5)));
+  for (let i = 0; i < bytes.length; i++) bytes[i] = deviceByte(pixels[i]);
   return bytes;
 }
 

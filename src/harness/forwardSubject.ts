@@ -6,7 +6,7 @@ import { elements, type Graph, type Tensor } from "../model/graph.ts";
 import type { Convention } from "../model/imageInput.ts";
 import type { Profile } from "../profile/schema.ts";
 import { unpackInt4 } from "../quantize/uniform.ts";
-import { devicePixels, type OpenSubject, softmaxRows } from "./access.ts";
+import { deviceByte, devicePixels, type OpenSubject, softmaxRows } from "./access.ts";
 import { meanOfChannels } from "./features.ts";
 import { rememberImages } from "./rememberImages.ts";
 
@@ -19,30 +19,32 @@ export interface ForwardModel {
   taken?: Convention;
 }
 
-/** Pixels as the model's input holds them: a camera's bytes, each by its entry of `values`. */
-export function inputCodes(
+/** Gives pixels as the model's input holds them: a camera's bytes, each by its entry of `values`. size: pixel values an image.
+ * What it gives stays until the next call. */
+export function inputCoder(
   { values }: Classifier,
   { dtype }: Tensor,
-  pixels: Pixels,
-  count: number,
   size: number,
-): Values {
-  const bytes = devicePixels(pixels, count, size);
-  const codes = activationArray(dtype, count * size);
-  if (dtype === "int8" && codes.length % 4 === 0 && bytes.byteOffset % 4 === 0 && values.every(isMinus128)) {
-    const from = new Uint32Array(bytes.buffer, bytes.byteOffset, codes.length / 4);
-    const to = new Uint32Array(codes.buffer);
-    for (let i = 0; i < to.length; i++) to[i] = from[i] ^ 0x80808080;
-    return codes;
-  }
+): (pixels: Pixels, count: number) => Values {
   const table = activationArray(dtype, values.length);
   table.set(values);
-  for (let i = 0; i < codes.length; i++) codes[i] = table[bytes[i]];
-  return codes;
+  // As most models have them: then a byte's upper bit is turned, in four at a time.
+  const isTurned = dtype === "int8" && values.every((code, byte) => code === byte - 128);
+  let room = activationArray(dtype, 0);
+  return (pixels, count) => {
+    const length = count * size;
+    if (room.length < length) room = activationArray(dtype, length);
+    const codes = room.subarray(0, length);
+    if (!(pixels instanceof Uint8Array))
+      for (let i = 0; i < length; i++) codes[i] = table[deviceByte(pixels[i])];
+    else if (isTurned && length % 4 === 0 && pixels.byteOffset % 4 === 0) {
+      const from = new Uint32Array(pixels.buffer, pixels.byteOffset, length / 4);
+      const to = new Uint32Array(codes.buffer, 0, length / 4);
+      for (let i = 0; i < to.length; i++) to[i] = from[i] ^ 0x80808080;
+    } else for (let i = 0; i < length; i++) codes[i] = table[pixels[i]];
+    return codes;
+  };
 }
-
-/** Whether an int8 code is its byte with the upper bit turned, as most models have them: then four at a time. */
-const isMinus128 = (code: number, byte: number) => code === byte - 128;
 
 /** Real values; of a tensor without quantization they are what is there. */
 export function dequantized(codes: ArrayLike<number>, { quantization }: Tensor): Float32Array {
@@ -64,8 +66,7 @@ export function forwardSubject(
   const { classes, height, width, channels, logits, head } = classifier;
   const plan = compile(graph, profile, kernels, { keep: head ? [head.features, logits] : [logits] });
   const size = height * width * channels;
-  const inputOf = (pixels: Pixels, count: number) =>
-    inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
+  const inputOf = inputCoder(classifier, graph.tensors[graph.inputs[0]], size);
   const parts = [...new Set([logits, graph.outputs[0], ...(head ? [head.features] : [])])].map((tensor) => ({
     tensor,
     width: elements(graph.tensors[tensor].shape.slice(1)),

@@ -17,7 +17,7 @@ import { compile, type Plan } from "../model/compile.ts";
 import type { Activation, Graph, Tensor } from "../model/graph.ts";
 import { dequantizedShadow, quantizeStatic, type StaticScheme } from "../quantize/ptq.ts";
 import type { OpenSubject } from "./access.ts";
-import { dequantized, type ForwardModel, forwardSubject, inputCodes } from "./forwardSubject.ts";
+import { dequantized, type ForwardModel, forwardSubject, inputCoder } from "./forwardSubject.ts";
 import { once } from "./once.ts";
 import { reusedFloats } from "./reused.ts";
 
@@ -126,6 +126,7 @@ function straightThrough(
   /** The shadow takes a pixel for pixel * INPUT_SCALE, the model for pixel * factor. */
   const unit = Math.fround(factor) / INPUT_SCALE;
   const room = reusedFloats();
+  const inputOf = inputCoder(classifier, graph.tensors[graph.inputs[0]], size);
   let held: Prepared | undefined;
   const ready = once(() => {
     held = prepare(backend, shadowOf(graph, logits));
@@ -151,7 +152,7 @@ function straightThrough(
     );
   const straight: Subject["gradient"] = (pixels, count, logitsGradient) => {
     const { plan, shadow } = ready();
-    const codes = inputCodes(classifier, graph.tensors[graph.inputs[0]], pixels, count, size);
+    const codes = inputOf(pixels, count);
     const seen = new Float32Array(count * classes);
     const look = (first: number, here: number) =>
       seen.set(dequantized(plan.view(logits, here), graph.tensors[logits]), first * classes);
