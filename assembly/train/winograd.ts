@@ -6,15 +6,15 @@ import { clamp } from "./activation";
 import { multiplyAdd } from "./correlate";
 import { FilterGradient, filterGradient } from "./filterGradient";
 import { copyIntoFrame } from "./frame";
+import {
+  FAR, gatherFilter, gatherOutput, NEAR, transformFilter, transformGradient, transformInput, twice,
+} from "./winogradTransforms";
 
 const POINTS: i32 = 36;
 /** Bytes of transformed tiles at a time: they stay in a second-level cache. */
 const GROUP_BYTES = 300 * 1024;
 const LINE = 64;
 const HEADER: usize = 256;
-/** The points: NEAR, its square 1/2, and FAR, its square 2. */
-const NEAR: f32 = 0.7071067811865476;
-const FAR: f32 = 1.4142135623730951;
 /** Where in the scratch the transforms' factors lie: V8 makes a constant vector anew at every use, in three instructions. */
 const HALF_AT: usize = 192;
 const LARGE_AT: usize = 196;
@@ -126,16 +126,6 @@ function frameOf(w: Winograd): usize {
 }
 
 @inline
-function times(a: f32, v: v128): v128 {
-  return f32x4.mul(f32x4.splat(a), v);
-}
-
-@inline
-function twice(v: v128): v128 {
-  return f32x4.add(v, v);
-}
-
-@inline
 function factor(w: Winograd, at: usize): v128 {
   return v128.load_splat<f32>(w.scratch + at);
 }
@@ -145,76 +135,6 @@ function writeFactors(w: Winograd): void {
   store<f32>(w.scratch + LARGE_AT, 2.5);
   store<f32>(w.scratch + NEAR_AT, NEAR);
   store<f32>(w.scratch + FAR_AT, FAR);
-}
-
-/** B^T d: six vectors from `from`, step apart, to six at `to`. */
-@inline
-function transformInput(
-  from: usize, step: usize, to: usize, toStep: usize, half: v128, large: v128, near: v128, far: v128,
-): void {
-  const d0 = v128.load(from), d1 = v128.load(from + step), d2 = v128.load(from + 2 * step);
-  const d3 = v128.load(from + 3 * step), d4 = v128.load(from + 4 * step), d5 = v128.load(from + 5 * step);
-  v128.store(to, f32x4.add(f32x4.sub(d0, f32x4.mul(large, d2)), d4));
-  const a = f32x4.sub(d4, twice(d2)), b = f32x4.mul(near, f32x4.sub(d3, twice(d1)));
-  v128.store(to + toStep, f32x4.add(a, b));
-  v128.store(to + 2 * toStep, f32x4.sub(a, b));
-  const c = f32x4.sub(d4, f32x4.mul(half, d2)), d = f32x4.mul(far, f32x4.sub(d3, f32x4.mul(half, d1)));
-  v128.store(to + 3 * toStep, f32x4.add(c, d));
-  v128.store(to + 4 * toStep, f32x4.sub(c, d));
-  v128.store(to + 5 * toStep, f32x4.add(f32x4.sub(d1, f32x4.mul(large, d3)), d5));
-}
-
-/** A y: four vectors to six. */
-@inline
-function transformGradient(
-  y0: v128, y1: v128, y2: v128, y3: v128, to: usize, toStep: usize, half: v128, near: v128, far: v128,
-): void {
-  const a = f32x4.add(y0, f32x4.mul(half, y2)), b = f32x4.mul(near, f32x4.add(y1, f32x4.mul(half, y3)));
-  const c = f32x4.add(y0, twice(y2)), d = f32x4.mul(far, f32x4.add(y1, twice(y3)));
-  v128.store(to, y0);
-  v128.store(to + toStep, f32x4.add(a, b));
-  v128.store(to + 2 * toStep, f32x4.sub(a, b));
-  v128.store(to + 3 * toStep, f32x4.add(c, d));
-  v128.store(to + 4 * toStep, f32x4.sub(c, d));
-  v128.store(to + 5 * toStep, y3);
-}
-
-/** G g: three vectors to six. */
-@inline
-function transformFilter(g0: v128, g1: v128, g2: v128, to: usize, toStep: usize): void {
-  const a = times(<f32>(-2.0 / 3), f32x4.add(g0, times(0.5, g2))), b = times(<f32>(-2.0 / 3) * NEAR, g1);
-  const c = times(<f32>(1.0 / 6), f32x4.add(g0, times(2, g2))), d = times(<f32>(1.0 / 6) * FAR, g1);
-  v128.store(to, g0);
-  v128.store(to + toStep, f32x4.add(a, b));
-  v128.store(to + 2 * toStep, f32x4.sub(a, b));
-  v128.store(to + 3 * toStep, f32x4.add(c, d));
-  v128.store(to + 4 * toStep, f32x4.sub(c, d));
-  v128.store(to + 5 * toStep, g2);
-}
-
-/** A^T m: six vectors from `from` to four at `to`. */
-@inline
-function gatherOutput(from: usize, step: usize, to: usize, toStep: usize, half: v128, near: v128, far: v128): void {
-  const m0 = v128.load(from), m1 = v128.load(from + step), m2 = v128.load(from + 2 * step);
-  const m3 = v128.load(from + 3 * step), m4 = v128.load(from + 4 * step), m5 = v128.load(from + 5 * step);
-  const a = f32x4.add(m1, m2), b = f32x4.mul(near, f32x4.sub(m1, m2));
-  const c = f32x4.add(m3, m4), d = f32x4.mul(far, f32x4.sub(m3, m4));
-  v128.store(to, f32x4.add(m0, f32x4.add(a, c)));
-  v128.store(to + toStep, f32x4.add(b, d));
-  v128.store(to + 2 * toStep, f32x4.add(f32x4.mul(half, a), twice(c)));
-  v128.store(to + 3 * toStep, f32x4.add(f32x4.add(f32x4.mul(half, b), twice(d)), m5));
-}
-
-/** G^T u: six vectors from `from` to three at `to`. */
-@inline
-function gatherFilter(from: usize, step: usize, to: usize, toStep: usize): void {
-  const u0 = v128.load(from), u1 = v128.load(from + step), u2 = v128.load(from + 2 * step);
-  const u3 = v128.load(from + 3 * step), u4 = v128.load(from + 4 * step), u5 = v128.load(from + 5 * step);
-  const a = times(<f32>(-2.0 / 3), f32x4.add(u1, u2)), b = times(<f32>(-2.0 / 3) * NEAR, f32x4.sub(u1, u2));
-  const c = times(<f32>(1.0 / 6), f32x4.add(u3, u4)), d = times(<f32>(1.0 / 6) * FAR, f32x4.sub(u3, u4));
-  v128.store(to, f32x4.add(u0, f32x4.add(a, c)));
-  v128.store(to + toStep, f32x4.add(b, d));
-  v128.store(to + 2 * toStep, f32x4.add(f32x4.add(times(0.5, a), times(2, c)), u5));
 }
 
 @inline
