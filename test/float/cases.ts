@@ -78,6 +78,8 @@ const CONVOLUTIONS: Convolution[] = [
   { name: "clamped to [-1, 1]", input: [4, 4, 4], filter: [3, 3], depth: 8, activation: "RELU_N1_TO_1" },
   { name: "8x8 tiles of whole vectors", input: [8, 8, 16], filter: [3, 3], depth: 16, bias: false },
   { name: "tiles with three rows over", input: [7, 5, 8], filter: [3, 3], depth: 8 },
+  { name: "tiles in two strips of a row", input: [4, 70, 8], filter: [3, 3], depth: 8, activation: "RELU" },
+  { name: "tiles in three strips of a row", input: [5, 42, 24], filter: [3, 3], depth: 8 },
   { name: "tiles with a rest, ReLU", input: [6, 10, 8], filter: [3, 3], depth: 16, activation: "RELU" },
   {
     name: "tiles with one row and three columns over, VALID",
