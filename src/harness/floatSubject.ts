@@ -11,7 +11,7 @@ import type { Convention } from "../model/imageInput.ts";
 import { type OpenSubject, softmaxRows } from "./access.ts";
 import { meanOfChannels } from "./features.ts";
 import { rememberImages } from "./rememberImages.ts";
-import { reusedFloats } from "./reused.ts";
+import { reused } from "./reused.ts";
 
 /** The last FULLY_CONNECTED in plain numbers. filter: [classes][depth]. */
 export interface DenseTail {
@@ -69,7 +69,7 @@ export function floatSubject(
   const unit = taken.factor === UNIT_PIXELS.factor && taken.offset === 0;
   const given = (pixels: Pixels) => (unit ? pixels : asTaken(pixels, taken));
   const make = (length: number) => new Float32Array(length);
-  const room = reusedFloats();
+  const room = reused(make);
   const parts = [
     { tensor: graph.outputs[0], width: classes, make },
     ...(head ? [{ tensor: head.features, width: head.depth, make }] : []),

@@ -9,6 +9,7 @@ import { unpackInt4 } from "../quantize/uniform.ts";
 import { deviceByte, devicePixels, type OpenSubject, softmaxRows } from "./access.ts";
 import { meanOfChannels } from "./features.ts";
 import { rememberImages } from "./rememberImages.ts";
+import { reused } from "./reused.ts";
 
 export interface ForwardModel {
   /** An image classifier, quantized by quantizeStatic or imported. */
@@ -30,11 +31,10 @@ export function inputCoder(
   table.set(values);
   // As most models have them: then a byte's upper bit is turned, in four at a time.
   const isTurned = dtype === "int8" && values.every((code, byte) => code === byte - 128);
-  let room = activationArray(dtype, 0);
+  const room = reused((length) => activationArray(dtype, length));
   return (pixels, count) => {
     const length = count * size;
-    if (room.length < length) room = activationArray(dtype, length);
-    const codes = room.subarray(0, length);
+    const codes = room(length);
     if (!(pixels instanceof Uint8Array))
       for (let i = 0; i < length; i++) codes[i] = table[deviceByte(pixels[i])];
     else if (isTurned && length % 4 === 0 && pixels.byteOffset % 4 === 0) {

@@ -19,7 +19,7 @@ import { dequantizedShadow, quantizeStatic, type StaticScheme } from "../quantiz
 import type { OpenSubject } from "./access.ts";
 import { dequantized, type ForwardModel, forwardSubject, inputCoder } from "./forwardSubject.ts";
 import { once } from "./once.ts";
-import { reusedFloats } from "./reused.ts";
+import { reused } from "./reused.ts";
 
 /** Images in one straight-through pass. */
 const GRADIENT_CHUNK = 32;
@@ -125,7 +125,7 @@ function straightThrough(
     .filter((id) => graph.tensors[id].quantization);
   /** The shadow takes a pixel for pixel * INPUT_SCALE, the model for pixel * factor. */
   const unit = Math.fround(factor) / INPUT_SCALE;
-  const room = reusedFloats();
+  const room = reused((length) => new Float32Array(length));
   const inputOf = inputCoder(classifier, graph.tensors[graph.inputs[0]], size);
   let held: Prepared | undefined;
   const ready = once(() => {
